@@ -7,9 +7,9 @@
 #   concurrent::multiprocessing   multiprocessing/                  threads, cereal
 #   concurrent::concurrent        everything above
 #
-# A header belongs to the target that its path names; in futures/, what is called process* (file or
-# folder) belongs to concurrent::futures and the rest to concurrent::thread_pool. The globs see a new
-# header by themselves (CONFIGURE_DEPENDS).
+# A header belongs to the target that its path names; in futures/ and detail/, what is called process*
+# (file or folder) belongs to concurrent::futures and the rest to concurrent::thread_pool. The globs
+# see a new header by themselves (CONFIGURE_DEPENDS).
 
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
@@ -51,10 +51,12 @@ function(concurrent_add_target name)
   set(CONCURRENT_TARGETS ${CONCURRENT_TARGETS} ${target} PARENT_SCOPE)
 endfunction()
 
+concurrent_headers(detail_headers detail)
 concurrent_headers(futures_headers futures)
+list(APPEND futures_headers ${detail_headers})
 set(thread_headers ${futures_headers})
 list(FILTER thread_headers EXCLUDE REGEX
-     "/concurrent/(futures\\.hpp|futures/(.*/)?process[^/]*(/.*)?)$")
+     "/concurrent/(futures\\.hpp|(futures|detail)/(.*/)?process[^/]*(/.*)?)$")
 concurrent_add_target(thread_pool HEADERS ${thread_headers} LINK Threads::Threads)
 
 if(CONCURRENT_HAS_CEREAL)

@@ -10,10 +10,10 @@
 namespace support {
 
 struct ProgramOptions {
-  std::string input;                     ///< what it reads from its standard input
-  std::string directory;                 ///< where it runs; empty: here
-  std::vector<std::string> environment;  ///< "NAME=value", on top of what this process has
-  std::chrono::seconds timeout{100};     ///< after that it is killed, and `timed_out` says so
+  std::string input{};                     ///< what it reads from its standard input
+  std::string directory{};                 ///< where it runs; empty: here
+  std::vector<std::string> environment{};  ///< "NAME=value", on top of what this process has
+  std::chrono::seconds timeout{100};       ///< after that it is killed, and `timed_out` says so
 };
 
 struct ProgramResult {
