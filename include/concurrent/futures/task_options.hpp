@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What can be said of a single task when it is submitted. Python has no counterpart.
+
+#include <chrono>
+#include <concurrent/futures/timeout.hpp>
+#include <string>
+
+namespace concurrent::futures {
+
+/// Options of one task: `executor.submit(TaskOptions{.name = "thumbnail", .priority = 1}, fn, x)`.
+struct TaskOptions {
+  /// Shown by errors that speak of the task.
+  std::string name{};
+  /// Higher ones start first, equal ones in the order of submission. Tasks submitted without
+  /// options have 0.
+  int priority = 0;
+  /// The task does not start earlier than this long after submit.
+  std::chrono::nanoseconds delay{0};
+  /// The task does not start earlier than this. With `.delay` too, the later one counts.
+  std::chrono::steady_clock::time_point start_at{};
+  /// ProcessPoolExecutor: the worker is killed when the task runs for longer than this, and the
+  /// future throws TimeoutError. A thread cannot be killed: ThreadPoolExecutor refuses it.
+  Timeout timeout{};
+};
+
+}  // namespace concurrent::futures
