@@ -86,7 +86,7 @@ class [[nodiscard(
   /// **Python** Future.result(timeout)
   detail::lent_t<T> result(Timeout timeout = {}) const&;
   /// The same, but gives the value away: it is moved out. Other handles see what a move leaves.
-  T result(Timeout timeout = {}) &&;
+  T result(Timeout timeout = {})&&;
 
   /// Waits, then gives the exception; null when the task succeeded.
   /// @throws CancelledError, TimeoutError. **Blocking** as result().
@@ -96,17 +96,17 @@ class [[nodiscard(
   /// it, or right here if it is done already. Callbacks run in the order they were added. What one
   /// throws goes to the unraisable hook, and the next one runs.
   template <class F>
-  void add_done_callback(F&& callback) const;
+  void add_done_callback(F && callback) const;
 
   /// A future of `continuation(value)`, which runs where a callback would. An exception or a
   /// cancellation passes through without calling it. A chain of any length needs constant stack.
   /// Called on an rvalue, it moves the value into the continuation; else the value is lent.
   template <class F>
-  auto then(F&& continuation) const& {
+  auto then(F && continuation) const& {
     return chain<detail::lent_t<T>>(std::forward<F>(continuation));
   }
   template <class F>
-  auto then(F&& continuation) && {
+  auto then(F && continuation)&& {
     return chain<T>(std::forward<F>(continuation));
   }
 
@@ -121,9 +121,9 @@ class [[nodiscard(
   /// @throws InvalidStateError when it is done or when a worker of a pool is running it; what a
   /// constructor of T throws, which leaves the future as it was.
   template <class... U>
-    requires std::is_constructible_v<typename detail::State<T>::Stored, U...> ||
-             (std::is_reference_v<T> && sizeof...(U) == 1)
-  void set_result(U&&... value);
+  requires std::is_constructible_v<typename detail::State<T>::Stored, U...> ||
+      (std::is_reference_v<T> && sizeof...(U) == 1) void
+      set_result(U && ... value);
   void set_exception(std::exception_ptr error);
 
   /// Whether two handles speak of the same outcome.
@@ -144,7 +144,7 @@ class [[nodiscard(
   detail::State<T>& wait_for_value(Timeout timeout) const;
   detail::Phase begin_setting() const;
   template <class Given, class F>
-  auto chain(F&& continuation) const;
+  auto chain(F && continuation) const;
 
   StateRef state_;
 };
@@ -434,9 +434,8 @@ detail::Phase Future<T>::begin_setting() const {
 
 template <class T>
 template <class... U>
-  requires std::is_constructible_v<typename detail::State<T>::Stored, U...> ||
-           (std::is_reference_v<T> && sizeof...(U) == 1)
-void Future<T>::set_result(U&&... value) {
+requires std::is_constructible_v<typename detail::State<T>::Stored, U...> ||
+    (std::is_reference_v<T> && sizeof...(U) == 1) void Future<T>::set_result(U&&... value) {
   const detail::Phase before = begin_setting();
   try {
     state_->store_value(std::forward<U>(value)...);

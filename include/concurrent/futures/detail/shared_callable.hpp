@@ -21,9 +21,9 @@ class SharedCallable<void(Args...)> {
   SharedCallable(std::nullptr_t) {}  // NOLINT(google-explicit-constructor): as std::function
 
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, SharedCallable> &&
-             std::is_invocable_v<std::decay_t<F>&, Args...>)
-  SharedCallable(F&& callable)  // NOLINT(google-explicit-constructor): as std::function
+  requires(!std::is_same_v<std::remove_cvref_t<F>, SharedCallable> &&
+           std::is_invocable_v<std::decay_t<F>&, Args...>)
+      SharedCallable(F&& callable)  // NOLINT(google-explicit-constructor): as std::function
       : callable_(std::make_shared<Model<std::decay_t<F>>>(std::forward<F>(callable))) {}
 
   explicit operator bool() const { return callable_ != nullptr; }

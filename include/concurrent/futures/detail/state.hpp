@@ -351,9 +351,7 @@ inline Continuation* StateBase::take_continuations() noexcept {
   // C5 acq_rel: acquire for the nodes (C2), release so that C2's failure sees the outcome
   Continuation* newest = waiters_.exchange(closed(), std::memory_order_acq_rel);
   if (newest == nullptr || newest == closed()) return nullptr;
-  {
-    const std::scoped_lock removal_finished(striped_mutex(this));
-  }  // C6
+  { const std::scoped_lock removal_finished(striped_mutex(this)); }  // C6
   Continuation* oldest = nullptr;
   while (newest != nullptr) {
     Continuation* const node = std::exchange(newest, newest->next_);
