@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+
+#include "fire_and_forget/fire_and_forget.hpp"
+#include "support/plain_pool.hpp"
+
+namespace {
+
+[[maybe_unused]] const bool added =
+    bench::add("T2/fire_and_forget", "std::thread + mutex queue", bench::Kind::peer,
+               bench::post_and_poll<bench::PlainPool>);
+
+}  // namespace
