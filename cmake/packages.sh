@@ -22,6 +22,11 @@ probe_of() {
     libcurl4-openssl-dev) echo curl/curl.h ;;
     libjpeg-dev) echo jpeglib.h ;;
     libstb-dev) echo stb/stb_image.h ;;
+    libbenchmark-dev) echo benchmark/benchmark.h ;;
+    libtbb-dev) echo oneapi/tbb/task_group.h ;;
+    libasio-dev) echo asio.hpp ;;
+    python3) echo python3 ;;
+    valgrind) echo valgrind ;;
     *) ;; # a part of another package that is probed
   esac
 }

@@ -54,12 +54,15 @@ void check(const Results& results) {
   require(right, "an element of the map");
 }
 
+/// Maps that are timed together, so that a short one is not lost in the clock.
+inline int map_repetitions() { return config().quick ? 5 : 3; }
+
 /// `transform(function, in, out, size)` fills `out`, which is ready (or, `fresh`, a new vector's).
 template <class Function, class Transform>
 void report_map(benchmark::State& state, bool fresh, Transform transform) {
   const auto& values = input();
   std::vector<float> ready(fresh ? 0 : values.size());
-  const int repetitions = config().quick ? 5 : 3;
+  const int repetitions = map_repetitions();
   report_time(state, "ms", repetitions, milliseconds, [&] {
     for (int i = 0; i < repetitions; ++i) {
       if (!fresh) {

@@ -12,8 +12,8 @@
 
 namespace bench::uneven_rows {
 
-inline constexpr std::size_t columns = 256;
-inline constexpr int most_iterations = 700;
+inline constexpr std::size_t columns = 512;
+inline constexpr int most_iterations = 330;
 inline std::size_t rows() { return config().scaled(2'000); }
 
 /// The iterations of all pixels of a row; the dearest row has about 300 times those of the
