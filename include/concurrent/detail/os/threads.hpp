@@ -15,7 +15,8 @@ namespace concurrent::detail::os {
 /// fifteen characters of "ThreadPoolExecutor-0_7" would be the same for every thread.
 inline std::string thread_name(const std::string& prefix, std::size_t number) {
   constexpr std::size_t limit = 15;
-  const std::string suffix = "_" + std::to_string(number);
+  std::string suffix = "_";
+  suffix += std::to_string(number);  // "_" + makes g++ 12 warn at -O3 (its bug 105651)
   const std::size_t room = limit > suffix.size() ? limit - suffix.size() : 0;
   return prefix.substr(0, room) + suffix;
 }
