@@ -143,7 +143,8 @@ void wait_for_all(const std::vector<Future<T>>& futures, Deadline deadline) {
   if (current_helper != nullptr) {
     for (const Future<T>& future : futures) {
       StateBase& state = FutureAccess::state(future);
-      while (!state.done() && !deadline.passed() && current_helper->run_one_for(state)) {
+      while (!state.done() && !deadline.passed() &&
+             current_helper->run_one_for(state) == Help::ran) {
       }
     }
   }

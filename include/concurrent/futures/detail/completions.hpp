@@ -56,7 +56,8 @@ class Completions {
    private:
     friend class Completions;
     StateBase*& state() noexcept { return source_; }
-    Entry*& next_completed() noexcept { return reinterpret_cast<Entry*&>(next_); }
+    [[nodiscard]] Entry* next() const noexcept { return static_cast<Entry*>(next_); }
+    void set_next(Entry* entry) noexcept { next_ = entry; }
   };
 
   explicit Completions(std::size_t count) : entries_(new Entry[count]) {}
@@ -69,10 +70,11 @@ class Completions {
   void release() noexcept;
 
   std::unique_ptr<Entry[]> entries_;
-  std::size_t added_ = 0;   // the consumer's
-  std::size_t left_ = 0;    // the consumer's
-  std::size_t helped_ = 0;  // the consumer's: entries before it were offered to the helper
-  Entry* ready_ = nullptr;  // the consumer's: taken, oldest first
+  std::size_t added_ = 0;    // the consumer's
+  std::size_t left_ = 0;     // the consumer's
+  std::size_t helped_ = 0;   // the consumer's: entries before it were offered to the helper
+  bool more_later_ = false;  // the consumer's: some of these may be worth another offer
+  Entry* ready_ = nullptr;   // the consumer's: taken, oldest first
   std::atomic<Entry*> completed_{nullptr};
   std::atomic<std::uint32_t> sleeping_{0};
   std::atomic<std::size_t> references_{1};
@@ -99,7 +101,7 @@ inline void Completions::Entry::fire(StateBase&) noexcept {
 inline void Completions::complete(Entry& entry) noexcept {
   Entry* head = completed_.load(std::memory_order_relaxed);  // P1 compares it
   do {
-    entry.next_completed() = head;
+    entry.set_next(head);
     // P1 seq_cst: release for P3, and ordered before P2
   } while (!completed_.compare_exchange_weak(head, &entry, std::memory_order_seq_cst,
                                              std::memory_order_relaxed));
@@ -115,13 +117,13 @@ inline StateBase* Completions::pop() noexcept {
     // P3 acquire: pairs with P1
     Entry* newest = completed_.exchange(nullptr, std::memory_order_acquire);
     while (newest != nullptr) {
-      Entry* const entry = std::exchange(newest, newest->next_completed());
-      entry->next_completed() = ready_;
+      Entry* const entry = std::exchange(newest, newest->next());
+      entry->set_next(ready_);
       ready_ = entry;
     }
   }
   if (ready_ == nullptr) return nullptr;
-  Entry* const entry = std::exchange(ready_, ready_->next_completed());
+  Entry* const entry = std::exchange(ready_, ready_->next());
   --left_;
   return std::exchange(entry->state(), nullptr);
 }
@@ -130,7 +132,10 @@ inline bool Completions::help() noexcept {
   if (current_helper == nullptr) return false;
   for (; helped_ < added_; ++helped_) {
     StateBase* const state = entries_[helped_].state();
-    if (state != nullptr && !state->done() && current_helper->run_one_for(*state)) return true;
+    if (state == nullptr || state->done()) continue;
+    const Help help = current_helper->run_one_for(*state);
+    if (help == Help::ran) return true;
+    if (help == Help::later) more_later_ = true;
   }
   return false;
 }
@@ -142,7 +147,13 @@ inline void Completions::sleep(Deadline deadline) noexcept {
   }
   sleeping_.store(1, std::memory_order_seq_cst);                // P4, ordered before P5
   if (completed_.load(std::memory_order_seq_cst) == nullptr) {  // P5
-    concurrent::detail::os::futex_wait(sleeping_, 1, deadline);
+    const bool may_help = current_helper != nullptr && more_later_;
+    if (may_help) {
+      current_helper->block_on(sleeping_);
+      helped_ = 0;
+    }
+    if (!may_help || !help()) concurrent::detail::os::futex_wait(sleeping_, 1, deadline);
+    if (may_help) current_helper->unblock();
   }
   sleeping_.store(0, std::memory_order_relaxed);  // a completer that still sees 1 wakes nobody
 }

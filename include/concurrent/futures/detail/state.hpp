@@ -31,6 +31,7 @@ enum class Phase : std::uint32_t {
   running,    // set_running_or_notify_cancel: an executor outside this library has begun it
   executing,  // a worker of this library runs its callable, and alone may complete it
   setting,    // one thread is storing the outcome, and alone may complete it
+  posted,     // a task without an outcome: claimed from birth by the queue that holds it
   cancelled,
   value,
   error,
@@ -135,6 +136,8 @@ class StateBase {
   void publish_in_turn(Phase outcome) noexcept;
   /// Cancels if pending. True when the state is cancelled afterwards.
   bool cancel() noexcept;
+  /// Completes with an exception if pending.
+  void fail(std::exception_ptr error) noexcept;
 
   /// Hangs a continuation on the state; false: it is done already, and the caller runs it.
   bool add(Continuation& node) noexcept;
@@ -152,11 +155,15 @@ class StateBase {
   /// means.
   bool try_add_reference() noexcept;
   void release() noexcept;
+  /// Destroys a posted task, which has one owner and no outcome.
+  void destroy() noexcept { delete this; }
 
   /// Runs the callable and stores what it gives, without making it visible. Only after a claim.
   virtual Phase execute() noexcept { return phase(); }
   /// Destroys the callable and its arguments without running them. Only after a claim.
   virtual void discard() noexcept {}
+  /// Stores an exception as the outcome. Only after a claim.
+  virtual void store_error(std::exception_ptr error) noexcept = 0;
   /// Asks a running callable to stop; false where it takes no stop token.
   virtual bool request_stop() noexcept { return false; }
   /// The options that the task was submitted with, or null.
@@ -271,7 +278,7 @@ class State : public StateBase {
       std::construct_at(&outcome_.value, std::forward<Args>(args)...);
     }
   }
-  void store_error(std::exception_ptr error) noexcept {
+  void store_error(std::exception_ptr error) noexcept override {
     std::construct_at(&outcome_.error, std::move(error));
   }
   [[nodiscard]] Stored& value() noexcept { return outcome_.value; }
@@ -368,6 +375,13 @@ inline bool StateBase::cancel() noexcept {
     return true;
   }
   return phase() == Phase::cancelled;
+}
+
+inline void StateBase::fail(std::exception_ptr error) noexcept {
+  if (!claim(Phase::setting)) return;
+  discard();
+  store_error(std::move(error));
+  publish(Phase::error);
 }
 
 inline bool StateBase::add(Continuation& node) noexcept {

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What the pool and its fork server say to each other, one message a packet.
+
+#include <sys/types.h>
+
+#include <concurrent/detail/os/socket.hpp>
+#include <cstdint>
+
+namespace concurrent::futures::detail::process {
+
+/// From the pool. That it closes the socket means: no more workers, end when all have ended.
+struct ServerRequest {
+  enum class Kind : std::uint32_t {
+    start_worker,
+    signal_worker,  // and all that it has started
+  };
+  Kind kind{};
+  pid_t pid = 0;
+  std::int32_t signal = 0;
+};
+
+/// From the server.
+struct ServerReply {
+  enum class Kind : std::uint32_t {
+    started,  // with the worker's channel and its pidfd
+    failed,   // `code` is an errno
+    ended,    // `code` is a wait status; the worker is reaped
+  };
+  Kind kind{};
+  pid_t pid = 0;
+  std::int32_t code = 0;
+};
+
+inline constexpr std::size_t descriptors_of_started = 2;
+
+}  // namespace concurrent::futures::detail::process

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What a worker process does: its initializer, then one task after the other until its channel is
+// closed. Counterpart: _process_worker of concurrent.futures.process.
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <concurrent/detail/os/process.hpp>
+#include <concurrent/futures/detail/process/channel.hpp>
+#include <concurrent/futures/detail/process/frame.hpp>
+#include <concurrent/multiprocessing/exceptions.hpp>
+#include <cstddef>
+#include <cstdlib>
+#include <exception>
+#include <functional>
+#include <new>
+#include <string>
+#include <utility>
+
+namespace concurrent::futures::detail::process {
+
+/// Runs one task: reads callable and arguments, calls, writes the result. A task travels as the
+/// address of such a function, which is the same in every process forked from one program.
+using TaskFunction = void (*)(ByteReader& arguments, ByteBuffer& result);
+
+/// The callable or its arguments could not be read back. Breaks the pool, as in Python.
+struct UnreadableTask {
+  std::string why;
+};
+
+/// What is the same for all workers of a pool. Lives in memory that all of them inherited.
+struct WorkerSetup {
+  std::function<void()> initializer;
+  std::size_t max_tasks = 0;  // 0: no limit
+};
+
+/// The loop of one worker. `[[noreturn]] run()`, because a worker never goes back into the program.
+class Worker {
+ public:
+  Worker(os::Descriptor channel, const WorkerSetup& setup)
+      : channel_(std::move(channel)), setup_(setup) {}
+
+  [[noreturn]] void run() {
+    initialize();
+    Frame frame;
+    for (std::size_t done = 0; channel_.receive(frame);) {
+      run_task(frame);
+      if (++done == setup_.max_tasks) break;
+    }
+    leave(EXIT_SUCCESS);
+  }
+
+ private:
+  [[noreturn]] static void leave(int status) {
+    os::flush_output();
+    ::_exit(status);
+  }
+
+  void initialize() {
+    begin_frame(reply_);
+    FrameKind kind = FrameKind::ready;
+    if (setup_.initializer) {
+      try {
+        setup_.initializer();
+      } catch (...) {
+        kind = FrameKind::initializer_failed;
+        write_error(std::current_exception());
+      }
+      os::flush_output();
+    }
+    channel_.send(reply_, kind, 0);
+    if (kind == FrameKind::initializer_failed) leave(EXIT_FAILURE);
+  }
+
+  void run_task(const Frame& frame) {
+    begin_frame(reply_);
+    FrameKind kind = FrameKind::value;
+    try {
+      ByteReader reader(frame.payload);
+      TaskFunction function = nullptr;
+      reader.copy_to(&function, sizeof function);
+      function(reader, reply_);
+    } catch (const UnreadableTask& error) {
+      kind = FrameKind::unreadable;
+      restart_frame(reply_);
+      reply_.append(error.why.data(), error.why.size());
+    } catch (...) {
+      kind = FrameKind::error;
+      write_error(std::current_exception());
+    }
+    os::flush_output();
+    channel_.send(reply_, kind, frame.task);
+    if (kind == FrameKind::unreadable) leave(EXIT_FAILURE);
+  }
+
+  void write_error(const std::exception_ptr& error) {
+    restart_frame(reply_);
+    try {
+      multiprocessing::detail::write_exception(reply_, error);
+    } catch (...) {  // out of memory: freeing the reply gives back more than this needs
+      reply_ = ByteBuffer();
+      begin_frame(reply_);
+      multiprocessing::detail::write_exception(reply_, std::make_exception_ptr(std::bad_alloc()));
+    }
+  }
+
+  WorkerChannel channel_;
+  const WorkerSetup& setup_;
+  ByteBuffer reply_;
+};
+
+/// What a fresh worker does before anything else. Its handlers are reset and its signals blocked.
+[[noreturn]] inline void begin_worker(os::Descriptor channel, pid_t server,
+                                      const WorkerSetup& setup) {
+  ::setsid();  // Ctrl-C is for the program; and what the tasks start can be ended with the worker
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != server) ::_exit(EXIT_FAILURE);
+  os::give_up_standard_input();
+  os::exit_without_the_parents_handlers();
+  os::unblock_all_signals();
+  try {
+    Worker(std::move(channel), setup).run();
+  } catch (...) {
+    ::_exit(WorkerChannel::out_of_memory);
+  }
+}
+
+}  // namespace concurrent::futures::detail::process

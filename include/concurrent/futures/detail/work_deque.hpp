@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A worker's own queue: what its tasks submit. The owner pushes and pops at the bottom, everyone
+// (the owner too, when it wants the oldest) takes from the top.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace concurrent::futures::detail {
+
+/// The deque of Chase and Lev (2005), with sequentially consistent operations in place of the
+/// fences of Lê, Pop, Cohen and Zappa Nardelli (2013), which ThreadSanitizer does not see. Beside
+/// each item stands its ticket: how old it is.
+///
+/// Protocol   push   D1 write the slot; D2 store bottom_ + 1                     the owner
+///            pop    D3 store bottom_ - 1; D4 load top_; if they meet: D5 CAS top_ + 1   the owner
+///            steal  D6 load top_; D7 load bottom_; read the slot; D8 CAS top_ + 1       anyone
+///            grow   D9 copy into a new ring; D10 store ring_                    the owner
+/// Pairings   D2(release) -> D7: the thief sees the slot.
+///            D3/D4 and D6/D7 are sequentially consistent: of an owner and a thief that go for the
+///            last item at least one sees the other, and the CAS on top_ decides.
+///            D10(release) -> the thief's load of ring_ (acquire): it sees the copied slots.
+/// ABA        top_ only grows, so a slot that was overwritten under a thief makes D8 fail.
+/// Progress   push and pop are wait-free (but for growing), steal is lock-free.
+/// Lifetime   rings that were grown out of are kept until the end, as a thief may still read them.
+template <class T>
+class WorkDeque {
+ public:
+  struct Entry {
+    T* item = nullptr;
+    std::uint64_t ticket = 0;
+  };
+
+  explicit WorkDeque(std::size_t capacity = 256) { ring_ = keep(capacity); }
+  WorkDeque(const WorkDeque&) = delete;
+  WorkDeque& operator=(const WorkDeque&) = delete;
+  ~WorkDeque() = default;
+
+  /// The owner only. Strong exception guarantee (std::bad_alloc when it grows).
+  void push(Entry entry) {
+    const std::int64_t bottom = bottom_.load(std::memory_order_relaxed);  // the owner's
+    const std::int64_t top = top_.load(std::memory_order_acquire);        // pairs with D8: room
+    Ring* ring = ring_.load(std::memory_order_relaxed);                   // the owner's
+    if (bottom - top >= ring->capacity()) ring = grow(*ring, top, bottom);
+    ring->put(bottom, entry);  // D1
+    // D2 seq_cst: release for D7, and for the pool's sleep protocol
+    bottom_.store(bottom + 1, std::memory_order_seq_cst);
+  }
+
+  /// The newest entry; the owner only.
+  Entry pop() noexcept {
+    const std::int64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;  // the owner's
+    // relaxed: top_ only grows, so an old value makes it look fuller, never emptier
+    if (bottom < top_.load(std::memory_order_relaxed)) return {};
+    Ring* const ring = ring_.load(std::memory_order_relaxed);
+    bottom_.store(bottom, std::memory_order_seq_cst);         // D3
+    std::int64_t top = top_.load(std::memory_order_seq_cst);  // D4
+    if (top < bottom) return ring->get(bottom);
+    Entry entry;
+    if (top == bottom) {
+      entry = ring->get(bottom);
+      // D5 seq_cst: against D8
+      if (!top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst,
+                                        std::memory_order_relaxed)) {
+        entry = {};
+      }
+    }
+    bottom_.store(bottom + 1, std::memory_order_relaxed);  // empty; nothing to publish
+    return entry;
+  }
+
+  /// The oldest entry; anyone. Empty also when another thread was faster.
+  Entry steal() noexcept {
+    std::int64_t top = top_.load(std::memory_order_seq_cst);              // D6
+    const std::int64_t bottom = bottom_.load(std::memory_order_seq_cst);  // D7
+    if (top >= bottom) return {};
+    const Entry entry = ring_.load(std::memory_order_acquire)->get(top);
+    // D8 seq_cst: against D5; release, so that the owner may overwrite the slot
+    if (!top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst,
+                                      std::memory_order_relaxed)) {
+      return {};
+    }
+    return entry;
+  }
+
+  /// Whether it looks empty. seq_cst as D7: a worker's last look before it sleeps, against D2.
+  [[nodiscard]] bool empty() const noexcept {
+    const std::int64_t top = top_.load(std::memory_order_seq_cst);
+    return top >= bottom_.load(std::memory_order_seq_cst);
+  }
+  /// The ticket of the oldest entry. The owner only: its slots are not overwritten meanwhile.
+  [[nodiscard]] bool oldest_ticket(std::uint64_t& ticket) const noexcept {
+    const std::int64_t top = top_.load(std::memory_order_relaxed);
+    if (top >= bottom_.load(std::memory_order_relaxed)) return false;
+    ticket = ring_.load(std::memory_order_relaxed)->get(top).ticket;
+    return true;
+  }
+
+ private:
+  class Ring {
+   public:
+    explicit Ring(std::size_t capacity) : mask_(capacity - 1), slots_(new Slot[capacity]) {}
+    [[nodiscard]] std::int64_t capacity() const { return static_cast<std::int64_t>(mask_) + 1; }
+    // relaxed both: D2, D8 and D10 order them, and a torn pair makes D8 fail
+    void put(std::int64_t index, Entry entry) noexcept {
+      Slot& slot = slots_[static_cast<std::size_t>(index) & mask_];
+      slot.item.store(entry.item, std::memory_order_relaxed);
+      slot.ticket.store(entry.ticket, std::memory_order_relaxed);
+    }
+    [[nodiscard]] Entry get(std::int64_t index) const noexcept {
+      const Slot& slot = slots_[static_cast<std::size_t>(index) & mask_];
+      return {slot.item.load(std::memory_order_relaxed),
+              slot.ticket.load(std::memory_order_relaxed)};
+    }
+
+   private:
+    struct Slot {
+      std::atomic<T*> item;
+      std::atomic<std::uint64_t> ticket;
+    };
+    std::size_t mask_;
+    std::unique_ptr<Slot[]> slots_;
+  };
+
+  Ring* keep(std::size_t capacity) {
+    rings_.push_back(std::make_unique<Ring>(capacity));
+    return rings_.back().get();
+  }
+  Ring* grow(const Ring& full, std::int64_t top, std::int64_t bottom) {
+    Ring* const larger = keep(2 * static_cast<std::size_t>(full.capacity()));
+    for (std::int64_t i = top; i < bottom; ++i) larger->put(i, full.get(i));  // D9
+    ring_.store(larger, std::memory_order_release);                           // D10
+    return larger;
+  }
+
+  alignas(64) std::atomic<std::int64_t> top_{0};
+  alignas(64) std::atomic<std::int64_t> bottom_{0};
+  std::atomic<Ring*> ring_{nullptr};
+  std::vector<std::unique_ptr<Ring>> rings_;  // the owner's
+};
+
+}  // namespace concurrent::futures::detail
