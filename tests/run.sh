@@ -82,7 +82,7 @@ configure() {
   cmake -S "$source_dir" -B "$build_dir/$leg" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" \
     -DCMAKE_CXX_FLAGS="$flags" -DCMAKE_BUILD_TYPE=None -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
     -DCONCURRENT_BUILD_TESTS=ON -DCONCURRENT_BUILD_EXAMPLES=ON -DCONCURRENT_BUILD_BENCH=OFF \
-    -DCONCURRENT_WERROR=ON -DCONCURRENT_TEST_PREFIX="$leg: " "$@"
+    -DCONCURRENT_WERROR=ON -DCONCURRENT_TEST_PREFIX="$leg/" "$@"
 }
 
 configure_leg() {
@@ -110,7 +110,7 @@ build_leg() {
 # The test that fails when a leg was not configured or built, with the end of what it printed.
 write_build_test() {
   cat <<END
-add_test([==[$1: everything is built]==] sh -c [==[test -e "$build_dir/$1.built" || { tail -n 100 "$build_dir/$1.log"; exit 1; }]==])
+add_test([==[$1/everything is built]==] sh -c [==[test -e "$build_dir/$1.built" || { tail -n 100 "$build_dir/$1.log"; exit 1; }]==])
 END
 }
 
