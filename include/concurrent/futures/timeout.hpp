@@ -32,13 +32,13 @@ class Timeout {
     using concurrent::detail::Deadline;
     if (forever()) return Deadline();
     const auto now = Deadline::Clock::now();
-    const std::chrono::nanoseconds left = Deadline::Clock::time_point::max() - now;
+    const std::chrono::nanoseconds left = (Deadline::Clock::time_point::max)() - now;
     if (nanoseconds_ >= left.count()) return Deadline();
     return Deadline(now + std::chrono::nanoseconds(nanoseconds_));
   }
 
  private:
-  static constexpr std::int64_t forever_ = std::numeric_limits<std::int64_t>::max();
+  static constexpr std::int64_t forever_ = (std::numeric_limits<std::int64_t>::max)();
 
   template <class Rep, class Period>
   static constexpr std::int64_t saturated(std::chrono::duration<Rep, Period> length) {

@@ -101,7 +101,7 @@ inline std::size_t affinity_processors() {
 inline std::size_t usable_cpus() {
   std::size_t usable = affinity_processors();
   if (usable == 0) usable = std::thread::hardware_concurrency();
-  if (const std::size_t quota = quota_processors(); quota != 0) usable = std::min(usable, quota);
+  if (const std::size_t quota = quota_processors(); quota != 0) usable = (std::min)(usable, quota);
   return usable != 0 ? usable : 1;
 }
 

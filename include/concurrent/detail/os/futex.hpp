@@ -30,12 +30,12 @@ class Deadline {
   constexpr Deadline() = default;
   explicit constexpr Deadline(Clock::time_point at) : at_(at) {}
 
-  [[nodiscard]] constexpr bool never() const { return at_ == Clock::time_point::max(); }
+  [[nodiscard]] constexpr bool never() const { return at_ == (Clock::time_point::max)(); }
   [[nodiscard]] bool passed() const { return !never() && Clock::now() >= at_; }
   [[nodiscard]] constexpr Clock::time_point at() const { return at_; }
 
  private:
-  Clock::time_point at_ = Clock::time_point::max();
+  Clock::time_point at_ = (Clock::time_point::max)();
 };
 
 }  // namespace concurrent::detail

@@ -29,7 +29,7 @@ template <class T, std::size_t SegmentSize = 1024>
 class TaskQueue {
  public:
   enum class Push { done, full, closed };
-  static constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
+  static constexpr std::size_t unbounded = (std::numeric_limits<std::size_t>::max)();
 
   TaskQueue() : head_segment_(new Segment), tail_segment_(head_segment_) {}
   TaskQueue(const TaskQueue&) = delete;

@@ -177,7 +177,7 @@ class ThreadPoolCore final : private WaitingRoom {
   void keep_alive() noexcept override;
   void let_go() noexcept override { release(); }
 
-  static constexpr Clock::time_point no_time = Clock::time_point::max();
+  static constexpr Clock::time_point no_time = (Clock::time_point::max)();
 
   const Settings settings_;
   const int spinning_turns_;

@@ -27,7 +27,7 @@ class ReadyQueue {
     const TaskOptions& options = task->options;
     auto start = options.start_at;
     if (options.delay > options.delay.zero()) {
-      start = std::max(start, Deadline::Clock::now() + options.delay);
+      start = (std::max)(start, Deadline::Clock::now() + options.delay);
     }
     if (start > Deadline::Clock::now()) {
       delayed_.emplace(start, nullptr)->second = std::move(task);
