@@ -114,9 +114,8 @@ inline const char* explain_exit_status(int status) noexcept {
 inline void PoolChannel::pump_out() noexcept {
   while (!unsent_.empty()) {
     const ByteBuffer& first = unsent_.front();
-    const ssize_t sent =
-        ::send(socket_.number(), first.data() + sent_of_first_, first.size() - sent_of_first_,
-               MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t sent = ::send(socket_.number(), first.data() + sent_of_first_,
+                                first.size() - sent_of_first_, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK) return;
@@ -158,7 +157,7 @@ inline WorkerChannel::WorkerChannel(os::Descriptor socket) noexcept
   constexpr rlim_t margin = 16;
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > margin) {
-    const auto lowest = static_cast<int>(std::min(out_of_the_way, limit.rlim_cur - margin));
+    const auto lowest = static_cast<int>((std::min)(out_of_the_way, limit.rlim_cur - margin));
     try {
       os::Descriptor moved = os::Descriptor::open("cannot move a channel", [this, lowest] {
         return ::fcntl(socket_.number(), F_DUPFD_CLOEXEC, lowest);

@@ -71,6 +71,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   /// @throws ShutdownError, BrokenProcessPool; std::logic_error in another process than the pool's.
   void submit(PoolTaskPtr task);
+  /// Throws what submit would throw now, before the arguments are written.
+  void check_open_now() const;
   /// The same for a task that was accepted when its call was made, and has waited since. Never
   /// throws ShutdownError.
   void submit_accepted(PoolTaskPtr task) noexcept;
@@ -82,7 +84,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void shutdown(bool wait, bool cancel_futures);
   /// Ends all workers by a signal and starts no more. `by` names the call in error messages.
   void stop_workers(int signal, const char* by);
-  void wait_idle();
+  /// False when the deadline came first.
+  bool wait_idle(Deadline deadline);
 
   [[nodiscard]] bool in_manager_thread() const noexcept {
     return std::this_thread::get_id() == manager_id_;
@@ -170,12 +173,12 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Key next_key_ = first_worker_key;
   std::size_t requested_ = 0;  // workers that the server was asked for and has not answered
   std::size_t starting_ = 0;
-  bool may_start_ = true;      // false from a failed start until something has changed
+  bool may_start_ = true;  // false from a failed start until something has changed
   bool server_alive_ = true;
   bool breaking_ = false;
   bool ending_ = false;
-  bool timed_ = false;         // some worker may have a deadline
-  Deadline next_due_;          // of the delayed tasks
+  bool timed_ = false;  // some worker may have a deadline
+  Deadline next_due_;   // of the delayed tasks
   std::vector<Key> idle_;
 };
 

@@ -52,12 +52,17 @@ inline void Engine::push(PoolTaskPtr& task) {
   ++unfinished_;
 }
 
-inline void Engine::submit(PoolTaskPtr task) {
+inline void Engine::check_open_now() const {
   if (in_other_process()) {
     throw std::logic_error("this process pool was made by process " + std::to_string(owner_) +
                            " and cannot be used in process " + std::to_string(::getpid()) +
                            ", which was forked from it");
   }
+  const std::scoped_lock lock(mutex_);
+  check_open();
+}
+
+inline void Engine::submit(PoolTaskPtr task) {
   {
     const std::scoped_lock lock(mutex_);
     check_open();
@@ -158,14 +163,17 @@ inline void Engine::stop_workers(int signal, const char* by) {
   cancel_pending();
 }
 
-inline void Engine::wait_idle() {
-  if (in_other_process()) return;
+inline bool Engine::wait_idle(Deadline deadline) {
+  if (in_other_process()) return true;
   if (in_manager_thread()) {
     throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
                             "a done-callback of a process pool's task cannot wait for its end");
   }
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return finished_ || (unfinished_ == 0 && waiting_.empty()); });
+  const auto idle = [this] { return finished_ || (unfinished_ == 0 && waiting_.empty()); };
+  if (!deadline.never()) return changed_.wait_until(lock, deadline.at(), idle);
+  changed_.wait(lock, idle);
+  return true;
 }
 
 // The manager thread
@@ -212,6 +220,7 @@ inline void Engine::handle(Key key, std::uint32_t events) {
   const Key channel_key = key & ~Key{1};
   const auto found = workers_.find(channel_key);
   if (found == workers_.end()) return;  // it went while this event was on its way
+  if (key == channel_key && ending_) return;
   WorkerRecord& worker = found->second;
   if (key == channel_key) return pump(key, worker, events);
   // Its pidfd: it has ended. The fork server says how, unless something is wrong with that one.
@@ -300,10 +309,11 @@ inline void Engine::finish_task(Key key, WorkerRecord& worker, const Frame& fram
   PoolTaskPtr task = std::move(worker.task);
   worker.deadline = {};
   may_start_ = true;
-  if (worker.state == State::busy) {
-    const bool has_done_its_share = worker.tasks == options_.worker.max_tasks;
-    worker.state = has_done_its_share ? State::retiring : State::idle;
-    if (!has_done_its_share && !worker.timed_out) idle_.push_back(key);
+  if (worker.tasks == options_.worker.max_tasks) {
+    worker.state = State::retiring;
+  } else if (worker.state == State::busy && !worker.timed_out) {
+    worker.state = State::idle;
+    idle_.push_back(key);
   }
   dispatch();  // the worker goes on while the callbacks run
   complete(*task, worker, frame);
@@ -319,12 +329,14 @@ inline void Engine::complete(PoolTask& task, const WorkerRecord& worker, const F
     reader.expect_end();
     return task.fail(std::move(error));
   } catch (const std::exception& error) {
-    const std::string why = "the result of the task" + task.quoted_name() + " from worker process " +
-                            std::to_string(worker.pid) + " could not be read back: " + error.what();
+    const std::string why = "the result of the task" + task.quoted_name() +
+                            " from worker process " + std::to_string(worker.pid) +
+                            " could not be read back: " + error.what();
     task.fail(std::make_exception_ptr(BrokenProcessPool("the process pool is broken: " + why)));
     break_pool(why);
   } catch (...) {
-    const std::string why = "the result of the task" + task.quoted_name() + " could not be read back";
+    const std::string why =
+        "the result of the task" + task.quoted_name() + " could not be read back";
     task.fail(std::make_exception_ptr(BrokenProcessPool("the process pool is broken: " + why)));
     break_pool(why);
   }
@@ -342,7 +354,7 @@ inline void Engine::request_workers(std::size_t wanted) {
   const std::size_t coming = starting_ + requested_;
   const std::size_t all = workers_.size() + requested_;
   if (!may_start_ || wanted <= coming || all >= options_.max_workers) return;
-  for (std::size_t count = std::min(wanted - coming, options_.max_workers - all); count != 0;
+  for (std::size_t count = (std::min)(wanted - coming, options_.max_workers - all); count != 0;
        --count) {
     if (!tell_server({ServerRequest::Kind::start_worker, 0, 0})) return;
     ++requested_;
@@ -357,8 +369,7 @@ inline bool Engine::tell_server(const ServerRequest& request) {
 inline void Engine::receive_replies() {
   for (;;) {
     ServerReply reply;
-    os::Received received =
-        os::receive_with_descriptors(control_.number(), &reply, sizeof reply);
+    os::Received received = os::receive_with_descriptors(control_.number(), &reply, sizeof reply);
     if (received.size != sizeof reply) {
       if (received.size == 0) server_ended();
       return;
@@ -411,8 +422,7 @@ inline void Engine::start_failed(int error) {
     needed = ready_.ready_count() != 0;
   }
   if (needed) {
-    break_pool("no worker process could be started: " +
-               std::generic_category().message(error));
+    break_pool("no worker process could be started: " + std::generic_category().message(error));
   }
   may_start_ = true;
 }
@@ -423,11 +433,9 @@ inline void Engine::worker_ended(pid_t pid, std::optional<int> status) {
                                   [pid](const auto& entry) { return entry.second.pid == pid; });
   if (found == workers_.end()) return;
   const Key key = found->first;
+  lose(key, found->second);
   drain(key, found->second);  // what it had finished counts
-  not_idle(key);
-  if (found->second.state == State::starting) --starting_;
   poller_.remove(found->second.process.number());
-  if (found->second.channel.descriptor() >= 0) poller_.remove(found->second.channel.descriptor());
   may_start_ = true;
   WorkerRecord worker;
   {
@@ -483,8 +491,8 @@ inline void Engine::server_ended() {
 inline void Engine::pump(Key key, WorkerRecord& worker, std::uint32_t events) {
   if ((events & EPOLLOUT) != 0) worker.channel.pump_out();
   if ((events & ~std::uint32_t{EPOLLOUT}) != 0) {
-    const auto status = worker.channel.pump_in(
-        [&](const Frame& frame) { receive(key, worker, frame); });
+    const auto status =
+        worker.channel.pump_in([&](const Frame& frame) { receive(key, worker, frame); });
     if (status == PoolChannel::Status::closed) return lose(key, worker);
     if (status == PoolChannel::Status::corrupt) {
       return break_pool("worker process " + std::to_string(worker.pid) +
@@ -517,7 +525,8 @@ inline void Engine::receive(Key key, WorkerRecord& worker, const Frame& frame) {
       return finish_task(key, worker, frame);
     case FrameKind::unreadable: {
       if (!answers) break;
-      const auto* const text = static_cast<const char*>(static_cast<const void*>(frame.payload.data()));
+      const auto* const text =
+          static_cast<const char*>(static_cast<const void*>(frame.payload.data()));
       return break_pool("the arguments of the task" + worker.task->quoted_name() +
                         " could not be read back in worker process " + std::to_string(worker.pid) +
                         ": " + std::string(text, frame.payload.size()));
@@ -538,7 +547,7 @@ inline void Engine::drain(Key key, WorkerRecord& worker) {
 /// Its channel is closed, or it has ended: the fork server will say more.
 inline void Engine::lose(Key key, WorkerRecord& worker) {
   not_idle(key);
-  poller_.remove(worker.channel.descriptor());
+  if (worker.channel.descriptor() >= 0) poller_.remove(worker.channel.descriptor());
   if (worker.state == State::starting) --starting_;
   if (worker.state != State::retiring) worker.state = State::lost;
   if (!worker.patience.never()) return;
@@ -616,15 +625,9 @@ inline void Engine::end_workers() {
   }
   while (server_alive_ && (!workers_.empty() || requested_ != 0)) {
     for (const epoll_event& event : poller_.wait(next_deadline())) {
-      if (event.data.u64 == alarm_key) alarm_.answer();
-      if (event.data.u64 == control_key) receive_replies();
-      if (event.data.u64 == server_key) server_ended();
-      if (event.data.u64 >= first_worker_key) {
-        const auto found = workers_.find(event.data.u64 & ~Key{1});
-        if (found == workers_.end()) continue;
-        poller_.remove(found->second.process.number());  // the server's word will come
-      }
+      handle(event.data.u64, event.events);
     }
+    check_deadlines();
   }
   for (auto& [key, worker] : workers_) {  // without their server
     ::kill(-worker.pid, SIGKILL);

@@ -108,7 +108,8 @@ class FrameAssembler {
       large_.clear();
       large_given_ = false;
     }
-    if (!large_.empty()) return large_filled_ == large_.size() ? give_large(frame) : Result::incomplete;
+    if (!large_.empty())
+      return large_filled_ == large_.size() ? give_large(frame) : Result::incomplete;
     if (end_ - begin_ < header_size) return Result::incomplete;
     std::memcpy(&header_, staging_.data() + begin_, header_size);
     if (!header_.valid()) return Result::corrupt;

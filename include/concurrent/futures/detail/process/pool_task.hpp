@@ -29,7 +29,8 @@ class PoolTask {
 
   /// Before the task is sent: false when it was cancelled.
   virtual bool start() noexcept = 0;
-  /// Reads the result and completes the future. @throws what reading it throws; then it is not done.
+  /// Reads the result and completes the future. @throws what reading it throws; then it is not
+  /// done.
   virtual void succeed(ByteReader& result) = 0;
   virtual void fail(std::exception_ptr error) noexcept = 0;
   virtual void cancel() noexcept = 0;

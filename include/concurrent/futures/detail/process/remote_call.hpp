@@ -109,8 +109,8 @@ consteval bool check_result() {
   static_assert(!std::is_reference_v<R>,
                 "the task returns a reference, which refers to nothing in another process: return "
                 "a value");
-  constexpr bool address = (std::is_pointer_v<R> && !multiprocessing::detail::code_pointer<R>) ||
-                           refers_elsewhere<R>;
+  constexpr bool address =
+      (std::is_pointer_v<R> && !multiprocessing::detail::code_pointer<R>) || refers_elsewhere<R>;
   static_assert(!address,
                 "the task returns a pointer or a view, which refers to nothing in another process: "
                 "return the value itself");

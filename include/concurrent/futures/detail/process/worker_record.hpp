@@ -34,7 +34,7 @@ struct WorkerRecord {
   bool waits_for_write = false;
   std::size_t tasks = 0;
   PoolTaskPtr task;
-  Deadline deadline;      // of the task's timeout
+  Deadline deadline;  // of the task's timeout
   bool timed_out = false;
   Deadline patience;      // how long to wait for the fork server's word once it is lost
   std::string complaint;  // why the pool itself killed it, if it did

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// ProcessPoolExecutor. Counterpart: concurrent.futures.ProcessPoolExecutor.
+
+#include <signal.h>
+
+#include <concurrent/detail/os/cpu.hpp>
+#include <concurrent/futures/detail/process/call_kind.hpp>
+#include <concurrent/futures/detail/process/dependent_call.hpp>
+#include <concurrent/futures/detail/process/engine.hpp>
+#include <concurrent/futures/detail/process/pool_task.hpp>
+#include <concurrent/futures/detail/process/remote_call.hpp>
+#include <concurrent/futures/executor.hpp>
+#include <concurrent/futures/future.hpp>
+#include <concurrent/futures/task_options.hpp>
+#include <concurrent/multiprocessing/exceptions.hpp>
+#include <concurrent/multiprocessing/start_method.hpp>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace concurrent::futures {
+
+using multiprocessing::RemoteError;
+using multiprocessing::StartMethod;
+
+/// Runs callables in a pool of worker processes.
+///
+/// Workers start as they are needed, idle ones are used first, and each has one task at a time: a
+/// long one holds no short one behind it, and whatever no worker has begun can be cancelled. Tasks
+/// start in the order in which they were submitted (but for `.priority` and `.delay`). The
+/// destructor is shutdown(true): it completes everything that was accepted. Futures outlive their
+/// executor.
+///
+/// What crosses to a worker and back: see multiprocessing::can_cross_process_boundary and
+/// callable_can_cross_process_boundary; what does not, does not compile. An argument or a result
+/// whose `serialize` throws fails its own future only.
+///
+/// Exceptions come back as the same type with the same message when they are the standard's, this
+/// library's, or registered (multiprocessing::register_exception), else as RemoteError.
+/// multiprocessing::remote_origin tells the worker's pid.
+///
+/// A worker that dies breaks the pool: every unfinished future gets a BrokenProcessPool that says
+/// which process died of what, and so does every later submit. What had finished is kept.
+///
+/// Workers are forked by a small process that is itself forked here, in the constructor: they see
+/// everything that the program had then. They have no standard input, signals do what they do by
+/// default, and Ctrl-C does not reach them; they end with this process, however it ends. As with
+/// any fork, a lock that another thread held at that moment stays locked in the workers: the
+/// library takes none there, and the C library's own (malloc, stdio) are made usable; a task that
+/// needs another one (a logger's, say) finds out. Make pools before threads where that matters.
+///
+/// **Thread safety** All members may be called from any thread at any time; the destructor from
+/// one, also from within a done-callback, where it does not wait.
+/// **Memory order** What a thread did before the constructor is seen by every task, later changes
+/// by none: the memory is a copy.
+/// **Python** concurrent.futures.ProcessPoolExecutor, `with` being a scope. Arguments are written
+/// in submit already, and what that throws goes to the future. `.initializer` is a std::function,
+/// so its arguments (initargs) are what it captures. max_tasks_per_child works with `fork`. Added:
+/// post, futures as arguments, TaskOptions (with `.timeout`), wait_idle.
+/// **Example**
+/// ```
+/// ProcessPoolExecutor executor({.max_workers = 4});
+/// Future<int> answer = executor.submit([](int a, int b) { return a * b; }, 6, 7);
+/// std::cout << answer.result();
+/// ```
+class ProcessPoolExecutor : public ExecutorInterface<ProcessPoolExecutor> {
+ public:
+  struct Options {
+    /// Never more workers than this. @throws std::invalid_argument for 0.
+    std::size_t max_workers = concurrent::detail::os::usable_cpus();
+    /// Called first in each worker. If it throws, the pool is broken: BrokenProcessPool.
+    std::function<void()> initializer{};
+    /// A worker that has done so many tasks ends, and a fresh one takes its place when there is
+    /// work. @throws std::invalid_argument for 0.
+    std::optional<std::size_t> max_tasks_per_child{};
+    StartMethod start_method = StartMethod::fork;
+  };
+
+  /// @throws std::invalid_argument; std::system_error when there are no descriptors, processes or
+  /// threads left. Nothing is left behind then.
+  ProcessPoolExecutor() : ProcessPoolExecutor(Options{}) {}
+  explicit ProcessPoolExecutor(std::size_t max_workers)
+      : ProcessPoolExecutor(Options{.max_workers = max_workers}) {}
+  explicit ProcessPoolExecutor(Options options);
+  ProcessPoolExecutor(const ProcessPoolExecutor&) = delete;
+  ProcessPoolExecutor& operator=(const ProcessPoolExecutor&) = delete;
+  ~ProcessPoolExecutor() { engine_->abandon(); }
+
+  /// Queues `fn(args...)` and returns its future at once.
+  ///
+  /// Where a callable takes a `T`, a `Future<T>` may be given: the task is sent once that is done,
+  /// no worker waits for it, and an exception or a cancellation of it passes on.
+  ///
+  /// @throws ShutdownError, BrokenProcessPool, std::bad_alloc; std::logic_error in a process that
+  /// was forked from the pool's. What an argument's `serialize` throws goes to the future.
+  /// **Blocking** never.
+  template <class F, class... Args>
+  requires callable_with_copies<F, Args...>
+  auto submit(F&& fn, Args&&... args) -> Future<detail::process::call_result_t<F, Args...>> {
+    return launch(TaskOptions{}, std::forward<F>(fn), std::forward<Args>(args)...);
+  }
+
+  /// The same with options for this task. With `.timeout`, the worker is killed when the task runs
+  /// for longer, and the future gets TimeoutError; other tasks are not affected.
+  template <class F, class... Args>
+  requires callable_with_copies<F, Args...>
+  auto submit(TaskOptions options, F&& fn, Args&&... args)
+      -> Future<detail::process::call_result_t<F, Args...>> {
+    return launch(std::move(options), std::forward<F>(fn), std::forward<Args>(args)...);
+  }
+
+  /// Queues `fn(args...)` without a future. What it throws, and that the pool broke before it was
+  /// run, goes to the unraisable hook; its result is dropped. @throws as submit, and what an
+  /// argument's `serialize` throws.
+  template <class F, class... Args>
+  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>
+  void post(F&& fn, Args&&... args);
+
+  /// Takes no more tasks. What was accepted is still run, unless `cancel_futures` cancels what has
+  /// not begun. Idempotent.
+  /// @throws std::system_error in a done-callback of one of the pool's futures, which would wait
+  /// for itself.
+  /// **Blocking** with `wait`, until all workers have ended.
+  void shutdown(bool wait = true, bool cancel_futures = false) {
+    engine_->shutdown(wait, cancel_futures);
+  }
+
+  /// Ends all workers at once by SIGTERM and starts no more. What was running gets
+  /// BrokenProcessPool, what was queued is cancelled, later submits throw ShutdownError. A task
+  /// that blocks or handles SIGTERM goes on. Does not wait; harmless when nothing runs.
+  void terminate_workers() { engine_->stop_workers(SIGTERM, "terminate_workers()"); }
+  /// The same by SIGKILL, which no task survives.
+  void kill_workers() { engine_->stop_workers(SIGKILL, "kill_workers()"); }
+
+  /// Waits until nothing is queued, delayed or running; false when the time was over first.
+  /// **Blocking** until then. @throws std::system_error in a done-callback of the pool.
+  bool wait_idle(Timeout timeout = {}) { return engine_->wait_idle(timeout.deadline()); }
+
+  [[nodiscard]] std::size_t max_workers() const noexcept { return max_workers_; }
+
+ private:
+  static detail::process::EngineOptions checked(Options options);
+  template <class F, class... Args>
+  auto launch(TaskOptions options, F&& fn, Args&&... args)
+      -> Future<detail::process::call_result_t<F, Args...>>;
+
+  std::size_t max_workers_;
+  std::shared_ptr<detail::process::Engine> engine_;
+};
+
+// Implementation
+
+inline detail::process::EngineOptions ProcessPoolExecutor::checked(Options options) {
+  if (options.max_workers == 0) {
+    throw std::invalid_argument("max_workers must be greater than 0");
+  }
+  if (options.max_tasks_per_child == std::size_t{0}) {
+    throw std::invalid_argument("max_tasks_per_child must be >= 1");
+  }
+  return {options.max_workers,
+          {std::move(options.initializer), options.max_tasks_per_child.value_or(0)}};
+}
+
+inline ProcessPoolExecutor::ProcessPoolExecutor(Options options)
+    : max_workers_(options.max_workers) {
+  detail::process::register_own_exceptions();
+  engine_ = std::make_shared<detail::process::Engine>(checked(std::move(options)));
+  engine_->start();
+}
+
+template <class F, class... Args>
+auto ProcessPoolExecutor::launch(TaskOptions options, F&& fn, Args&&... args)
+    -> Future<detail::process::call_result_t<F, Args...>> {
+  namespace process = detail::process;
+  using Function = std::decay_t<F>;
+  using R = process::call_result_t<F, Args...>;
+  if constexpr (process::check_call<F, Args...>()) {
+    if constexpr (process::calls_with_values<F, Args...>) {
+      using Call = process::DependentCall<R, Function, std::decay_t<Args>...>;
+      return std::make_shared<Call>(engine_, std::move(options), std::forward<F>(fn),
+                                    std::forward<Args>(args)...)
+          ->start();
+    } else {
+      Future<R> future;
+      auto task = std::make_unique<process::FutureTask<R>>(future);
+      task->options = std::move(options);
+      process::begin_frame(task->request);
+      engine_->check_open_now();
+      try {
+        process::RemoteCall<R, Function, std::decay_t<Args>...>::write(task->request, fn, args...);
+      } catch (...) {
+        future.set_exception(std::current_exception());
+        return future;
+      }
+      engine_->submit(std::move(task));
+      return future;
+    }
+  } else {
+    return Future<R>();
+  }
+}
+
+template <class F, class... Args>
+requires std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>
+void ProcessPoolExecutor::post(F&& fn, Args&&... args) {
+  namespace process = detail::process;
+  if constexpr (process::check_callable<std::decay_t<F>>() &&
+                (process::check_argument<std::decay_t<Args>>() && ...)) {
+    auto task = std::make_unique<process::UnwatchedTask>();
+    process::begin_frame(task->request);
+    engine_->check_open_now();
+    // Its result is of no interest, so it need not cross.
+    process::RemoteCall<void, std::decay_t<F>, std::decay_t<Args>...>::write(task->request, fn,
+                                                                             args...);
+    engine_->submit(std::move(task));
+  }
+}
+
+}  // namespace concurrent::futures
