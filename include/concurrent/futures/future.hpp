@@ -278,8 +278,8 @@ class ThenState final : public State<R>, private Continuation {
   }
 
   union Slot {
-    Slot() noexcept {}  // NOLINT(modernize-use-equals-default)
-    ~Slot() {}          // NOLINT(modernize-use-equals-default)
+    Slot() noexcept {}         // NOLINT(modernize-use-equals-default)
+    ~Slot() noexcept(true) {}  // NOLINT(modernize-use-equals-default)
     F callable;
   } continuation_;
   StateBase* waits_for_ = nullptr;  // guarded by the stripe of this; null once fired

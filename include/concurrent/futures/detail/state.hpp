@@ -304,8 +304,8 @@ class State : public StateBase {
 
  private:
   union Outcome {
-    Outcome() noexcept {}  // NOLINT(modernize-use-equals-default): the members are made later
-    ~Outcome() {}          // NOLINT(modernize-use-equals-default): State destroys the right one
+    Outcome() noexcept {}         // NOLINT(modernize-use-equals-default): members are made later
+    ~Outcome() noexcept(true) {}  // NOLINT(modernize-use-equals-default): State destroys one
     Stored value;
     std::exception_ptr error;
   } outcome_;
