@@ -61,7 +61,8 @@ Downloader::Downloader(DownloadOptions options, OutputFolder& folder, const Inte
     : options_(std::move(options)), folder_(folder), interrupt_(interrupt), progress_(progress) {}
 
 Download Downloader::operator()(const std::string& url) {
-  Download download{.url = url};
+  Download download;
+  download.url = url;
   const CheckedUrl target = checked(url);
   if (interrupt_.raised()) {
     download.problem = "interrupted";

@@ -28,8 +28,8 @@ struct DownloadOptions {
 /// What became of one URL.
 struct Download {
   std::string url;
-  std::string name{};     // of the file in the folder; empty when there is none
-  std::string problem{};  // why there is none
+  std::string name;     // of the file in the folder; empty when there is none
+  std::string problem;  // why there is none
   std::uint64_t bytes = 0;
   int attempts = 0;
 

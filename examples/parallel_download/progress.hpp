@@ -20,7 +20,7 @@ namespace parallel_download {
 /// **Thread safety** all members, from any thread.
 class Progress {
  public:
-  enum class Style { quiet, normal };
+  enum class Style : std::uint8_t { quiet, normal };
 
   /// Messages go to stdout, complaints and the progress line to stderr. Quiet is complaints only.
   Progress(std::size_t total, Style style);

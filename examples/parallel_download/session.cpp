@@ -17,18 +17,21 @@ namespace {
 
 /// What the callbacks of one request share.
 struct Exchange {
+  Exchange(const BodySink& body_sink, std::uint64_t largest_body)
+      : sink(body_sink), max_size(largest_body) {}
+
   const BodySink& sink;
-  std::uint64_t max_size;
+  const std::uint64_t max_size;
   std::uint64_t received = 0;
   std::size_t header_bytes = 0;
   bool too_large = false;
   bool surplus = false;
-  std::string location{};
-  std::string content_disposition{};
-  std::exception_ptr failure{};
+  std::string location;
+  std::string content_disposition;
+  std::exception_ptr failure;
 };
 
-constexpr std::size_t most_header_bytes = 256 * 1024;
+constexpr std::size_t most_header_bytes = 262'144;
 
 struct CleanUpEasy {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
@@ -39,7 +42,7 @@ struct CleanUpMulti {
 
 template <class T>
 void set(CURL* handle, CURLoption option, T value) {
-  static_assert(!std::is_integral_v<T> || sizeof(T) == sizeof(long),
+  static_assert(!std::is_integral_v<T> || std::is_same_v<T, long> || std::is_same_v<T, curl_off_t>,
                 "libcurl reads numbers as long or curl_off_t, so write them as such");
   if (const CURLcode code = curl_easy_setopt(handle, option, value); code != CURLE_OK) {
     throw CurlError("libcurl " + std::string(curl_version_info(CURLVERSION_NOW)->version) +
@@ -202,7 +205,7 @@ void Session::Implementation::configure() {
 
 Response Session::Implementation::get(const std::string& url, const BodySink& sink,
                                       const Interrupt& interrupt) {
-  Exchange exchange{.sink = sink, .max_size = options_.max_size};
+  Exchange exchange(sink, options_.max_size);
   error_.front() = '\0';
   set(easy_.get(), CURLOPT_URL, url.c_str());
   set(easy_.get(), CURLOPT_WRITEDATA, &exchange);
@@ -212,8 +215,11 @@ Response Session::Implementation::get(const std::string& url, const BodySink& si
   const std::optional<CURLcode> code = run(interrupt);
   curl_multi_remove_handle(multi_.get(), easy_.get());
   if (exchange.failure) std::rethrow_exception(exchange.failure);
-  if (!code) return {.outcome = Response::Outcome::interrupted, .reason = "interrupted"};
-  return response_for(*code, exchange);
+  if (code) return response_for(*code, exchange);
+  Response response;
+  response.outcome = Response::Outcome::interrupted;
+  response.reason = "interrupted";
+  return response;
 }
 
 /// Drives the one transfer to its end. A multi handle rather than curl_easy_perform(): it can wait
@@ -244,11 +250,16 @@ Response Session::Implementation::response_for(CURLcode code, const Exchange& ex
   const long status = info<long>(easy_.get(), CURLINFO_RESPONSE_CODE);
   if (status < 200 || status >= 300 || status == 204 || status == 205)
     return status_failure(status);
-  if (exchange.surplus) return {.reason = "the server sent more than its Content-Length says"};
+  Response response;
+  if (exchange.surplus) {
+    response.reason = "the server sent more than its Content-Length says";
+    return response;
+  }
   const char* type = info<const char*>(easy_.get(), CURLINFO_CONTENT_TYPE);
-  return {.outcome = Response::Outcome::whole,
-          .content_type = type != nullptr ? type : "",
-          .content_disposition = exchange.content_disposition};
+  response.outcome = Response::Outcome::whole;
+  response.content_type = type != nullptr ? type : "";
+  response.content_disposition = exchange.content_disposition;
+  return response;
 }
 
 Response Session::Implementation::status_failure(long status) {

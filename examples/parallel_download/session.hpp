@@ -28,17 +28,17 @@ struct SessionOptions {
 
 /// How a request ended.
 struct Response {
-  enum class Outcome {
+  enum class Outcome : std::uint8_t {
     whole,        // the body is there, all of it
     try_again,    // it failed in a way that may pass: the network, a timeout, an overloaded server
     refused,      // it failed and will fail again
     interrupted,  // Interrupt was raised
   };
   Outcome outcome = Outcome::refused;
-  std::string reason{};  // why it is not whole, for people
-  std::optional<std::chrono::seconds> retry_after{};
-  std::string content_type{};
-  std::string content_disposition{};
+  std::string reason;  // why it is not whole, for people
+  std::optional<std::chrono::seconds> retry_after;
+  std::string content_type;
+  std::string content_disposition;
 };
 
 /// Where the body goes. What it throws ends the request and comes out of get().
