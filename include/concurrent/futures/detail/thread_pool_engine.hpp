@@ -511,9 +511,11 @@ inline StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
   return nullptr;
 }
 
+/// Tasks move from the waiting room and from `delayed_` to a queue, and no task enters either once
+/// the pool is closed: so the queues are looked at last, or one on its way would be overlooked.
 inline bool ThreadPoolCore::may_leave() const noexcept {
-  return standing_.load(std::memory_order_seq_cst) != Standing::open && !has_work() &&
-         delayed_.empty() && waiting_count_.load(std::memory_order_seq_cst) == 0;
+  return standing_.load(std::memory_order_seq_cst) != Standing::open &&
+         waiting_count_.load(std::memory_order_seq_cst) == 0 && delayed_.empty() && !has_work();
 }
 
 inline void ThreadPoolCore::worker_left() noexcept {
@@ -525,7 +527,7 @@ inline void ThreadPoolCore::worker_left() noexcept {
 }
 
 inline bool ThreadPoolCore::is_idle() noexcept {
-  return !has_work() && delayed_.empty() && waiting_count_.load(std::memory_order_seq_cst) == 0 &&
+  return waiting_count_.load(std::memory_order_seq_cst) == 0 && delayed_.empty() && !has_work() &&
          in_callers_.load(std::memory_order_seq_cst) == 0 && sleepers_.searching() == 0 &&
          sleepers_.sleeping() == live_.load(std::memory_order_seq_cst) && !has_work();
 }
