@@ -17,9 +17,9 @@ its summary is the last thing printed. The exit status is 0 only if everything w
 
 Legs:
   gcc      g++, optimised: library, examples, tests, consumers, compile errors, each header alone
-  clang    clang++-19: the same, unoptimised and with the standard library's assertions; also
-           clang-format and clang-tidy
-  libcxx   clang++-19 with libc++: all but the examples
+  clang    clang++-19, unoptimised, with the standard library's assertions: the same but consumers
+           and single headers; also clang-format and clang-tidy
+  libcxx   clang++-19 with libc++: as clang, without the examples
   tsan     clang++-19 with ThreadSanitizer
   asan     clang++-19 with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
 
@@ -89,9 +89,14 @@ configure_leg() {
   assertions='-D_GLIBCXX_ASSERTIONS -D_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_EXTENSIVE'
   case $1 in
     gcc) configure gcc g++ '-O2 -g1' ;;
-    clang) configure clang clang++-19 "-O0 -g1 $assertions" -DCONCURRENT_TEST_LINT=ON ;;
+    clang)
+      configure clang clang++-19 "-O0 -g1 $assertions" -DCONCURRENT_TEST_LINT=ON \
+        -DCONCURRENT_TEST_PACKAGE=OFF
+      ;;
     libcxx)
-      configure libcxx clang++-19 "-stdlib=libc++ -O0 -g1 $assertions" -DCONCURRENT_BUILD_EXAMPLES=OFF
+      # libc++ 19 keeps std::stop_token and std::jthread behind that flag.
+      configure libcxx clang++-19 "-stdlib=libc++ -fexperimental-library -O0 -g1 $assertions" \
+        -DCONCURRENT_BUILD_EXAMPLES=OFF -DCONCURRENT_TEST_PACKAGE=OFF
       ;;
     tsan) configure tsan clang++-19 '-O1 -g1' -DCONCURRENT_SANITIZE=thread ;;
     asan) configure asan clang++-19 "-O1 -g1 $assertions" -DCONCURRENT_SANITIZE=address,undefined ;;
