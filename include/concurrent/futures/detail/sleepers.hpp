@@ -4,7 +4,6 @@
 // Who sleeps and who looks for work: how a push wakes a worker if one is needed, and nobody if not.
 
 #include <atomic>
-#include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/futex.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -81,8 +80,11 @@ class Sleepers {
         return;
       }
     }
-    // Somebody is just waking this seat and has counted it as searching.
-    while (seat.parked.load(std::memory_order_acquire) != 0) concurrent::detail::os::cpu_relax();
+    // Somebody is just waking this seat and has counted it as searching. If that thread lost its
+    // processor meanwhile, spinning would keep it from it.
+    while (seat.parked.load(std::memory_order_acquire) != 0) {
+      concurrent::detail::os::futex_wait(seat.parked, 1);
+    }
   }
 
   /// Sleeps until woken or until the deadline. Afterwards the caller is searching.
@@ -112,8 +114,22 @@ class Sleepers {
     concurrent::detail::os::futex_wake_one(seat->parked);
     return true;
   }
+  /// Those that sit now, each once: one that sits down again meanwhile has looked meanwhile.
   void wake_all() noexcept {
-    while (wake_one()) {
+    Seat* seats = nullptr;
+    {
+      const std::scoped_lock lock(mutex_);
+      seats = std::exchange(last_, nullptr);
+      for (Seat* seat = seats; seat != nullptr; seat = seat->below) {
+        seat->seated = false;
+        begin_search();
+        sleeping_.fetch_sub(1, std::memory_order_seq_cst);
+      }
+    }
+    while (seats != nullptr) {
+      Seat* const seat = std::exchange(seats, seats->below);  // the seat is its owner's after Z10
+      seat->parked.store(0, std::memory_order_release);       // Z10
+      concurrent::detail::os::futex_wake_one(seat->parked);
     }
   }
 
