@@ -329,14 +329,14 @@ inline void Engine::complete(PoolTask& task, const WorkerRecord& worker, const F
     reader.expect_end();
     return task.fail(std::move(error));
   } catch (const std::exception& error) {
-    const std::string why = "the result of the task" + task.quoted_name() +
+    const std::string why = "the result of " + task.called("a task") +
                             " from worker process " + std::to_string(worker.pid) +
                             " could not be read back: " + error.what();
     task.fail(std::make_exception_ptr(BrokenProcessPool("the process pool is broken: " + why)));
     break_pool(why);
   } catch (...) {
     const std::string why =
-        "the result of the task" + task.quoted_name() + " could not be read back";
+        "the result of " + task.called("a task") + " could not be read back";
     task.fail(std::make_exception_ptr(BrokenProcessPool("the process pool is broken: " + why)));
     break_pool(why);
   }
@@ -454,11 +454,11 @@ inline void Engine::bury(WorkerRecord worker, std::optional<int> status) {
   if (status && WIFEXITED(*status)) {
     if (const char* why = explain_exit_status(WEXITSTATUS(*status))) how += std::string(": ") + why;
   }
-  const std::string task = worker.task ? " while it ran the task" + worker.task->quoted_name() : "";
+  const std::string task = worker.task ? " while it ran " + worker.task->called("a task") : "";
   if (worker.timed_out) {
     if (worker.task == nullptr) return;
     worker.task->fail(std::make_exception_ptr(
-        TimeoutError("the task" + worker.task->quoted_name() +
+        TimeoutError(worker.task->called("the task") +
                      " ran for longer than its timeout, and " + who + " was killed for that")));
     worker.task.reset();
     return task_done();
@@ -527,7 +527,7 @@ inline void Engine::receive(Key key, WorkerRecord& worker, const Frame& frame) {
       if (!answers) break;
       const auto* const text =
           static_cast<const char*>(static_cast<const void*>(frame.payload.data()));
-      return break_pool("the arguments of the task" + worker.task->quoted_name() +
+      return break_pool("the arguments of " + worker.task->called("a task") +
                         " could not be read back in worker process " + std::to_string(worker.pid) +
                         ": " + std::string(text, frame.payload.size()));
     }
@@ -594,13 +594,13 @@ inline void Engine::break_pool(const std::string& why, PoolTaskPtr culprits_task
   if (culprits_task != nullptr) fail_broken(std::move(culprits_task), text);
   for (auto& [key, worker] : workers_) {
     if (worker.task == nullptr) continue;
-    const std::string name = worker.task->quoted_name();
-    fail_broken(std::move(worker.task), text + "; the task" + name + " was in worker process " +
+    const std::string name = worker.task->called("this task");
+    fail_broken(std::move(worker.task), text + "; " + name + " was in worker process " +
                                             std::to_string(worker.pid) + ", which is ended too");
   }
   for (PoolTaskPtr& task : queued) {
-    const std::string name = task->quoted_name();
-    fail_broken(std::move(task), text + "; the task" + name + " was still queued");
+    const std::string name = task->called("this task");
+    fail_broken(std::move(task), text + "; " + name + " was still queued");
   }
   for (const WaitingCallPtr& call : waiting) {
     call->fail(std::make_exception_ptr(

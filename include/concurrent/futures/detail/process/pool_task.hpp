@@ -35,9 +35,9 @@ class PoolTask {
   virtual void fail(std::exception_ptr error) noexcept = 0;
   virtual void cancel() noexcept = 0;
 
-  /// " 'name'", or nothing for a task without a name.
-  [[nodiscard]] std::string quoted_name() const {
-    return options.name.empty() ? std::string() : " '" + options.name + "'";
+  /// "the task 'name'", or `unnamed` for one without a name.
+  [[nodiscard]] std::string called(const char* unnamed) const {
+    return options.name.empty() ? std::string(unnamed) : "the task '" + options.name + "'";
   }
 
   std::uint64_t id = 0;
