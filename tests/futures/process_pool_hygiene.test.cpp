@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: MIT
+
+// What a process pool leaves alone and what it leaves behind: descriptors, signals, buffers, exit
+// handlers, processes.
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <concurrent/futures/process_pool.hpp>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "process_pool_support.hpp"
+#include "support/catch.hpp"
+
+using namespace process_test;
+using namespace std::chrono_literals;
+using support::matchers::contains;
+
+namespace {
+
+int square(int x) { return x * x; }
+pid_t pid_of_worker() { return ::getpid(); }
+
+/// A limit of this process, until the end of the scope.
+class Limit {
+ public:
+  explicit Limit(rlim_t open_files) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit low{open_files, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &low);
+  }
+  Limit(const Limit&) = delete;
+  Limit& operator=(const Limit&) = delete;
+  ~Limit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+/// What SIGCHLD does, until the end of the scope.
+class ChildSignal {
+ public:
+  explicit ChildSignal(void (*handler)(int)) {
+    struct sigaction action {};
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGCHLD, &action, &before_);
+  }
+  ChildSignal(const ChildSignal&) = delete;
+  ChildSignal& operator=(const ChildSignal&) = delete;
+  ~ChildSignal() { ::sigaction(SIGCHLD, &before_, nullptr); }
+
+ private:
+  struct sigaction before_ {};
+};
+
+bool is_quiet(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
+
+}  // namespace
+
+TEST_CASE("pools that were made and destroyed leave nothing behind") {
+  { ProcessPoolExecutor warm_up({.max_workers = 1}); }
+  const auto descriptors_before = descriptors();
+  const std::size_t threads_before = thread_count();
+  for (int i = 0; i < 100; ++i) {
+    ProcessPoolExecutor executor({.max_workers = 2});
+    if (i % 3 == 0) continue;
+    CHECK(executor.submit(square, i).result() == i * i);
+    if (i % 3 == 1) executor.kill_workers();
+  }
+  CHECK(descriptors() == descriptors_before);
+  CHECK(within(5s, [&] { return thread_count() == threads_before; }));
+  CHECK(children().empty());
+}
+
+TEST_CASE("broken pools leave nothing behind") {
+  { ProcessPoolExecutor warm_up({.max_workers = 1}); }
+  const auto descriptors_before = descriptors();
+  for (int i = 0; i < 30; ++i) {
+    ProcessPoolExecutor executor({.max_workers = 2});
+    const auto dies = executor.submit([] { ::raise(SIGKILL); });
+    const auto lives = executor.submit([] { ::usleep(1000); });
+    CHECK(fails_with<BrokenProcessPool>(dies));
+  }
+  CHECK(descriptors() == descriptors_before);
+  CHECK(children().empty());
+}
+
+TEST_CASE("a worker has no descriptor of the library but its channel") {
+  const auto of_the_program = descriptors();
+  std::vector<std::unique_ptr<ProcessPoolExecutor>> others;
+  for (int i = 0; i < 5; ++i) {
+    others.push_back(std::make_unique<ProcessPoolExecutor>(2));
+    CHECK(others.back()->submit(square, 2).result() == 4);
+  }
+  const int own = ::open("/dev/zero", O_RDONLY | O_CLOEXEC);  // the program's own are inherited
+  ProcessPoolExecutor executor({.max_workers = 1});
+  const pid_t worker = executor.submit(pid_of_worker).result();
+  auto in_worker = descriptors(std::to_string(worker));
+  CHECK(in_worker[own] == "/dev/zero");
+  ::close(own);
+  in_worker.erase(own);
+  for (const auto& [number, target] : of_the_program) in_worker.erase(number);
+  CHECK(in_worker.size() == 1);
+  CHECK(in_worker.begin()->second.starts_with("socket:"));
+}
+
+TEST_CASE("running out of descriptors is an exception that says so, and nothing is left") {
+  { ProcessPoolExecutor warm_up({.max_workers = 1}); }
+  const auto before = descriptors();
+  const auto highest = static_cast<rlim_t>(before.rbegin()->first) + 1;
+  for (rlim_t more = 0; more < 12; ++more) {
+    const Limit limit(highest + more);
+    try {
+      ProcessPoolExecutor executor({.max_workers = 1});
+      const auto task = executor.submit(square, 3);
+      const std::string failure = failure_of(task);
+      if (!failure.empty()) CHECK_THAT(failure, contains("Too many open files"));
+    } catch (const std::system_error& error) {
+      CHECK(error.code() == std::errc::too_many_files_open);
+    }
+    CHECK(descriptors() == before);
+  }
+  CHECK(children().empty());
+}
+
+TEST_CASE("a pool that can start only some of its workers works with those") {
+  { ProcessPoolExecutor warm_up({.max_workers = 1}); }
+  const auto before = descriptors();
+  const Limit limit(static_cast<rlim_t>(before.rbegin()->first) + 14);
+  ProcessPoolExecutor executor({.max_workers = 50});
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 300; ++i) futures.push_back(executor.submit(square, i));
+  for (int i = 0; i < 300; ++i) CHECK(futures[static_cast<std::size_t>(i)].result(60s) == i * i);
+}
+
+TEST_CASE("pools work when the program ignores SIGCHLD") {
+  const ChildSignal ignored(SIG_IGN);
+  ProcessPoolExecutor executor({.max_workers = 2, .max_tasks_per_child = 2});
+  for (int i = 0; i < 10; ++i) CHECK(executor.submit(square, i).result() == i * i);
+  const auto dies = executor.submit([] { ::_exit(9); });
+  CHECK_THAT(failure_of(dies), contains("exited with status 9"));
+}
+
+TEST_CASE("pools work when the program handles SIGCHLD and reaps every child") {
+  const ChildSignal reaps(+[](int) {
+    const int error = errno;
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    errno = error;
+  });
+  for (int round = 0; round < 20; ++round) {
+    ProcessPoolExecutor executor({.max_workers = 2, .max_tasks_per_child = 2});
+    for (int i = 0; i < 5; ++i) CHECK(executor.submit(square, i).result() == i * i);
+    const auto dies = executor.submit([] { ::_exit(9); });
+    CHECK_THAT(failure_of(dies), contains("exited with status 9"));
+  }
+}
+
+TEST_CASE("signals do in a worker what they do by default, whatever the program does with them") {
+  const auto previous = std::signal(SIGUSR1, SIG_IGN);
+  sigset_t blocked;
+  sigset_t before;
+  ::sigemptyset(&blocked);
+  ::sigaddset(&blocked, SIGUSR2);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  {
+    ProcessPoolExecutor executor({.max_workers = 1});
+    const auto is_default = executor.submit([] {
+      struct sigaction action {};
+      ::sigaction(SIGUSR1, nullptr, &action);
+      sigset_t mask;
+      ::sigprocmask(SIG_BLOCK, nullptr, &mask);
+      return action.sa_handler == SIG_DFL && ::sigismember(&mask, SIGUSR2) == 0;
+    });
+    CHECK(is_default.result());
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  std::signal(SIGUSR1, previous);
+}
+
+TEST_CASE("a worker is in a session of its own, and has no standard input") {
+  ProcessPoolExecutor executor({.max_workers = 1});
+  const auto alone = executor.submit([] { return ::getsid(0) == ::getpid(); });
+  CHECK(alone.result());
+  const auto read = executor.submit([] {
+    char byte = 0;
+    return ::read(STDIN_FILENO, &byte, 1);
+  });
+  CHECK(read.result() == 0);
+}
+
+TEST_CASE("what tasks print arrives whole, and what the parent has not flushed comes out once") {
+  const ChildResult child = run_in_child([] {
+    std::printf("parent\n");  // stays in the buffer: the output is a pipe
+    ProcessPoolExecutor executor({.max_workers = 2});
+    executor.submit([] { std::printf("task one\n"); }).result();
+    executor.submit([] { std::cout << "task two\n"; }).result();
+    return 0;
+  });
+  CHECK(is_quiet(child.status));
+  CHECK(child.output == "task one\ntask two\nparent\n");
+}
+
+TEST_CASE("the same holds when std::cout has a buffer of its own") {
+  const ChildResult child = run_in_child([] {
+    std::ios_base::sync_with_stdio(false);
+    std::cout << "parent\n";
+    {
+      ProcessPoolExecutor executor({.max_workers = 1});
+      executor.submit([] { std::cout << "task one\n"; }).result();
+      executor.submit([] { std::cout << "task two\n"; }).result();
+    }
+    std::cout.flush();
+    return 0;
+  });
+  CHECK(is_quiet(child.status));
+  CHECK(child.output == "task one\ntask two\nparent\n");
+}
+
+TEST_CASE("what a task has printed before it exits or dies of an exit arrives too") {
+  const ChildResult child = run_in_child([] {
+    ProcessPoolExecutor executor({.max_workers = 1});
+    const auto exits = executor.submit([] {
+      std::printf("last words\n");
+      std::exit(1);
+    });
+    return fails_with<BrokenProcessPool>(exits) ? 0 : 1;
+  });
+  CHECK(is_quiet(child.status));
+  CHECK(child.output == "last words\n");
+}
+
+TEST_CASE("the parent's exit handlers and static destructors never run in a worker") {
+  const ChildResult child = run_in_child([] {
+    std::atexit([] { static_cast<void>(::write(STDOUT_FILENO, "handler\n", 8)); });
+    {
+      ProcessPoolExecutor executor({.max_workers = 1, .max_tasks_per_child = 1});
+      executor.submit(square, 2).result();
+      const auto exits = executor.submit([] { std::exit(0); });
+      if (!fails_with<BrokenProcessPool>(exits)) return 1;
+    }
+    std::exit(0);
+  });
+  CHECK(is_quiet(child.status));
+  CHECK(child.output == "handler\n");
+}
+
+TEST_CASE("a pool with static lifetime ends with the program") {
+  const ChildResult child = run_in_child([]() -> int {
+    static ProcessPoolExecutor executor({.max_workers = 2});
+    executor.submit(square, 2).result();
+    executor.post([] { std::printf("queued at exit\n"); });
+    std::exit(0);
+  });
+  CHECK(is_quiet(child.status));
+  CHECK(child.output == "queued at exit\n");
+  CHECK(children().empty());
+}
+
+TEST_CASE("a pool that is never destroyed ends with the program too") {
+  const SharedBoard shared;
+  const ChildResult child = run_in_child([]() -> int {
+    auto* const leaked = new ProcessPoolExecutor(1);
+    board()->pid[0] = leaked->submit(pid_of_worker).result();
+    ::_exit(0);
+  });
+  CHECK(is_quiet(child.status));
+  CHECK(within(2s, [] { return gone(board()->pid[0]); }));
+}
+
+TEST_CASE("SIGKILL of the parent ends its workers and all that tasks have started within 2 s") {
+  const bool by_thread = GENERATE(true, false);  // the thread that made the pool has ended
+  const SharedBoard shared;
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    ProcessPoolExecutor* executor = nullptr;
+    const auto make = [&] { executor = new ProcessPoolExecutor(2); };
+    if (by_thread) {
+      std::thread(make).join();
+    } else {
+      make();
+    }
+    const auto busy = executor->submit([] {
+      board()->pid[0] = ::getpid();
+      const pid_t child = ::fork();
+      if (child == 0) {
+        if (::fork() == 0) {
+          ::setsid();  // a daemon
+          board()->pid[2] = ::getpid();
+          for (;;) ::pause();
+        }
+        board()->pid[1] = ::getpid();
+        for (;;) ::pause();
+      }
+      for (;;) ::pause();
+    });
+    board()->pid[3] = executor->submit([] { return ::getpid(); }).result();
+    board()->flag[0] = 1;
+    for (;;) ::pause();
+  }
+  REQUIRE(within(30s, [] {
+    return board()->flag[0] != 0 && board()->pid[0] != 0 && board()->pid[1] != 0 &&
+           board()->pid[2] != 0;
+  }));
+  ::kill(parent, SIGKILL);
+  ::waitpid(parent, nullptr, 0);
+  CHECK(within(2s, [] {
+    return gone(board()->pid[0]) && gone(board()->pid[1]) && gone(board()->pid[2]) &&
+           gone(board()->pid[3]);
+  }));
+}
+
+TEST_CASE("a pool can be made while other threads hold the locks of malloc and stdio") {
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&stop] {
+      std::FILE* const sink = std::fopen("/dev/null", "we");
+      while (!stop) {
+        std::vector<std::string> strings(50, std::string(100, 'x'));
+        std::fprintf(sink, "%s", strings[0].c_str());
+      }
+      std::fclose(sink);
+    });
+  }
+  threads.emplace_back([&stop] {
+    ::flockfile(stdout);
+    while (!stop) ::usleep(1000);
+    ::funlockfile(stdout);
+  });
+  for (int round = 0; round < 30; ++round) {
+    ProcessPoolExecutor executor({.max_workers = 2});
+    const auto text = executor.submit(
+        [](std::string word) {
+          std::printf("%s", "");
+          return word + word;
+        },
+        std::string("ab"));
+    CHECK(text.result(60s) == "abab");
+  }
+  stop = true;
+  for (auto& thread : threads) thread.join();
+}
+
+TEST_CASE("pools can be made and used by many threads at once") {
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&wrong, i] {
+      for (int round = 0; round < 10; ++round) {
+        ProcessPoolExecutor executor({.max_workers = 2});
+        std::vector<Future<int>> futures;
+        for (int k = 0; k < 20; ++k) futures.push_back(executor.submit(square, i + k));
+        for (int k = 0; k < 20; ++k) {
+          wrong += futures[static_cast<std::size_t>(k)].result() != (i + k) * (i + k) ? 1 : 0;
+        }
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK(children().empty());
+}
+
+TEST_CASE("a program that has closed its standard streams can use pools") {
+  const SharedBoard shared;
+  const ChildResult child = run_in_child([] {
+    ::close(STDIN_FILENO);
+    ::close(STDOUT_FILENO);
+    ::close(STDERR_FILENO);
+    {
+      ProcessPoolExecutor executor({.max_workers = 2});
+      std::printf("into nothing\n");
+      std::fflush(stdout);
+      board()->flag[0] = executor.submit(square, 6).result();
+    }
+    return 0;
+  });
+  CHECK(is_quiet(child.status));
+  CHECK(board()->flag[0] == 36);
+}
