@@ -96,16 +96,14 @@ class ExecutorInterface {
   ExecutorInterface() = default;
   ExecutorInterface(const ExecutorInterface&) : ExecutorInterface() {}
   ExecutorInterface& operator=(const ExecutorInterface&) { return *this; }
-  ~ExecutorInterface() { alive_->store(false, std::memory_order_relaxed); }
+  ~ExecutorInterface() { alive_->cut(); }
 
  private:
   template <class Feeder>
   static auto start(MapOptions options, std::unique_ptr<Feeder> feeder)
       -> MapResult<typename Feeder::Result>;
 
-  // Tells a lazy map that outlives its executor. Relaxed: the executor's destruction and the next
-  // step of the iteration are ordered by the program, or it has a race anyway.
-  std::shared_ptr<std::atomic<bool>> alive_ = std::make_shared<std::atomic<bool>>(true);
+  detail::StateRef<detail::Lifeline> alive_{new detail::Lifeline};
 };
 
 // Implementation

@@ -3,6 +3,7 @@
 
 // Future<T>: the outcome of a task that runs elsewhere. Counterpart: concurrent.futures.Future.
 
+#include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/helper.hpp>
 #include <concurrent/futures/detail/state.hpp>
 #include <concurrent/futures/errors.hpp>
@@ -10,7 +11,6 @@
 #include <concurrent/futures/unraisable.hpp>
 #include <cstddef>
 #include <exception>
-#include <memory>
 #include <tuple>
 #include <type_traits>
 #include <utility>

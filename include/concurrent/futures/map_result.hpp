@@ -3,12 +3,11 @@
 
 // What map returns. Counterpart: the generator that Executor.map returns.
 
+#include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/map_feeder.hpp>
 #include <concurrent/futures/errors.hpp>
 #include <concurrent/futures/future.hpp>
 #include <cstddef>
-#include <iterator>
-#include <memory>
 #include <type_traits>
 #include <utility>
 #include <vector>

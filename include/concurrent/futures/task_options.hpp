@@ -3,7 +3,7 @@
 
 // What can be said of a single task when it is submitted. Python has no counterpart.
 
-#include <chrono>
+#include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/timeout.hpp>
 #include <string>
 

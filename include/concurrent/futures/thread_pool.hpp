@@ -6,6 +6,8 @@
 #include <atomic>
 #include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/futures/detail/call.hpp>
+#include <concurrent/futures/detail/dependent_task.hpp>
+#include <concurrent/futures/detail/ordered_tasks.hpp>
 #include <concurrent/futures/detail/shared_callable.hpp>
 #include <concurrent/futures/detail/task.hpp>
 #include <concurrent/futures/detail/thread_pool_engine.hpp>
@@ -52,7 +54,7 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
   struct Options {
     /// Never more threads than this. @throws std::invalid_argument for 0.
     std::size_t max_workers = default_thread_workers();
-    /// Threads are named `prefix_N`, cut to what the system shows. Default: "ThreadPoolExecutor-N".
+    /// Threads are named `prefix_N`, cut to what the system shows. Default: "ThreadPoolExecutor".
     std::string thread_name_prefix{};
     /// Called first in each thread. If it throws, the pool is broken: BrokenThreadPool.
     detail::SharedCallable<void()> initializer{};
@@ -63,11 +65,11 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
     WhenFull when_full = WhenFull::block;
   };
 
-  ThreadPoolExecutor() : ThreadPoolExecutor(Options{}) {}
+  ThreadPoolExecutor() : ThreadPoolExecutor(default_thread_workers()) {}
   explicit ThreadPoolExecutor(std::size_t max_workers)
-      : ThreadPoolExecutor(Options{.max_workers = max_workers}) {}
+      : core_(new detail::ThreadPoolCore(settings_of(max_workers))) {}
   explicit ThreadPoolExecutor(Options options)
-      : core_(detail::ThreadPoolCore::make(settings_of(std::move(options)))) {}
+      : core_(new detail::ThreadPoolCore(settings_of(std::move(options)))) {}
   ThreadPoolExecutor(const ThreadPoolExecutor&) = delete;
   ThreadPoolExecutor& operator=(const ThreadPoolExecutor&) = delete;
   ~ThreadPoolExecutor() { core_->abandon(); }
@@ -88,7 +90,7 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
   template <class F, class... Args>
   requires callable_with_copies<F, Args...>
   auto submit(F&& fn, Args&&... args) -> Future<detail::call_result_t<F, Args...>> {
-    return launch(nullptr, std::forward<F>(fn), std::forward<Args>(args)...);
+    return launch(NoOptions{}, std::forward<F>(fn), std::forward<Args>(args)...);
   }
 
   /// The same with options for this task. @throws std::invalid_argument for `.timeout`.
@@ -96,7 +98,7 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
   requires callable_with_copies<F, Args...>
   auto submit(TaskOptions options, F&& fn, Args&&... args)
       -> Future<detail::call_result_t<F, Args...>> {
-    return launch(&options, std::forward<F>(fn), std::forward<Args>(args)...);
+    return launch(std::move(options), std::forward<F>(fn), std::forward<Args>(args)...);
   }
 
   /// Queues `fn(args...)` without a future, at less cost. What it throws goes to the unraisable
@@ -119,51 +121,76 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
   /// **Blocking** until then. @throws Error in a worker of the pool, which is not idle itself.
   bool wait_idle(Timeout timeout = {}) { return core_->wait_idle(timeout.deadline()); }
 
-  [[nodiscard]] std::size_t max_workers() const noexcept { return core_->settings().max_workers; }
+  [[nodiscard]] std::size_t max_workers() const noexcept { return core_->max_workers(); }
 
  private:
+  static detail::ThreadPoolCore::Settings settings_of(std::size_t max_workers);
   static detail::ThreadPoolCore::Settings settings_of(Options options);
-  template <class F, class... Args>
-  auto launch(TaskOptions* options, F&& fn, Args&&... args)
+  void submit_task(detail::StateBase& task, const TaskOptions* options);
+  struct NoOptions {};
+  template <class TaskSettings, class F, class... Args>
+  auto launch(TaskSettings options, F&& fn, Args&&... args)
       -> Future<detail::call_result_t<F, Args...>>;
   template <class Task, class... Given>
-  static Task* make_task(TaskOptions* options, Given&&... given);
+  static Task* make_task(NoOptions, Given&&... given) {
+    return new Task(std::forward<Given>(given)...);
+  }
+  template <class Task, class... Given>
+  static Task* make_task(TaskOptions& options, Given&&... given) {
+    return new detail::WithOptions<Task>(std::move(options), std::forward<Given>(given)...);
+  }
 
   detail::ThreadPoolCore* core_;
 };
 
 // Implementation
 
-inline detail::ThreadPoolCore::Settings ThreadPoolExecutor::settings_of(Options options) {
-  static constinit std::atomic<unsigned> next_pool{0};
-  if (options.max_workers == 0) {
-    throw std::invalid_argument("max_workers must be greater than 0");
-  }
-  if (options.max_pending == std::size_t{0}) {
-    throw std::invalid_argument("max_pending must be greater than 0");
-  }
+inline detail::ThreadPoolCore::Settings ThreadPoolExecutor::settings_of(std::size_t max_workers) {
+  if (max_workers == 0) throw std::invalid_argument("max_workers must be greater than 0");
   detail::ThreadPoolCore::Settings settings;
-  settings.max_workers = options.max_workers;
-  settings.thread_name_prefix = std::move(options.thread_name_prefix);
-  if (settings.thread_name_prefix.empty()) {
-    // relaxed: only a number
-    settings.thread_name_prefix =
-        "ThreadPoolExecutor-" + std::to_string(next_pool.fetch_add(1, std::memory_order_relaxed));
-  }
-  settings.initializer = std::move(options.initializer);
-  settings.max_pending = options.max_pending.value_or(0);
-  settings.when_full = options.when_full;
+  settings.max_workers = max_workers;
   return settings;
 }
 
-template <class Task, class... Given>
-Task* ThreadPoolExecutor::make_task(TaskOptions* options, Given&&... given) {
-  if (options == nullptr) return new Task(std::forward<Given>(given)...);
-  return new detail::WithOptions<Task>(*options, std::forward<Given>(given)...);
+inline detail::ThreadPoolCore::Settings ThreadPoolExecutor::settings_of(Options options) {
+  using detail::ThreadPoolCore;
+  ThreadPoolCore::Settings settings = settings_of(options.max_workers);
+  settings.thread_name_prefix = std::move(options.thread_name_prefix);
+  settings.initializer = std::move(options.initializer);
+  if (settings.initializer) settings.run_initializer = &ThreadPoolCore::initialize;
+  if (options.max_pending.has_value()) {
+    if (*options.max_pending == 0) {
+      throw std::invalid_argument("max_pending must be greater than 0");
+    }
+    settings.max_pending = *options.max_pending;
+    settings.when_full = options.when_full;
+    settings.push_where_room = &ThreadPoolCore::push_where_room;
+  }
+  return settings;
 }
 
-template <class F, class... Args>
-auto ThreadPoolExecutor::launch(TaskOptions* options, F&& fn, Args&&... args)
+inline void ThreadPoolExecutor::submit_task(detail::StateBase& task, const TaskOptions* options) {
+  using Clock = std::chrono::steady_clock;
+  if (!options->timeout.forever()) {
+    throw std::invalid_argument(
+        "a thread cannot be killed: .timeout is for the tasks of a ProcessPoolExecutor");
+  }
+  auto start = options->start_at;
+  if (options->delay > options->delay.zero()) {
+    const auto now = Clock::now();
+    const auto most = Clock::time_point(Clock::duration(INT64_MAX - 1));
+    const auto after = options->delay < most - now ? now + options->delay : most;
+    if (after > start) start = after;
+  }
+  if (options->priority == 0 && start == Clock::time_point{}) {
+    core_->submit(task);
+  } else {
+    core_->submit_ordered(task, options->priority, start);
+  }
+}
+
+template <class TaskSettings, class F, class... Args>
+auto ThreadPoolExecutor::launch(TaskSettings options, F&& fn, Args&&... args)
     -> Future<detail::call_result_t<F, Args...>> {
   using R = detail::call_result_t<F, Args...>;
   constexpr detail::CallKind kind = detail::call_kind<F, Args...>();
@@ -174,10 +201,10 @@ auto ThreadPoolExecutor::launch(TaskOptions* options, F&& fn, Args&&... args)
                            detail::StoppableTask<R, std::decay_t<F>, std::decay_t<Args>...>>;
     Task* const task = make_task<Task>(options, std::forward<F>(fn), std::forward<Args>(args)...);
     try {
-      if (options == nullptr) {
+      if constexpr (std::is_same_v<TaskSettings, NoOptions>) {
         core_->submit(*task);
       } else {
-        core_->submit(*task, *options);
+        submit_task(*task, task->options());
       }
     } catch (...) {
       detail::ThreadPoolCore::drop_refused(*task, 2);
@@ -189,7 +216,7 @@ auto ThreadPoolExecutor::launch(TaskOptions* options, F&& fn, Args&&... args)
                                        Args...>;
     Task* const task = make_task<Task>(options, std::forward<F>(fn), std::forward<Args>(args)...);
     try {
-      task->start(core_->waiting_room());
+      task->start(*core_);
     } catch (...) {
       task->discard();
       task->destroy();

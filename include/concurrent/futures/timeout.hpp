@@ -3,8 +3,8 @@
 
 // How long a call may wait. Counterpart: the `timeout` argument of Python's calls, None included.
 
-#include <chrono>
 #include <concurrent/detail/os/futex.hpp>
+#include <concurrent/detail/standard.hpp>
 #include <cstdint>
 #include <limits>
 #include <stdexcept>

@@ -3,13 +3,13 @@
 
 // Waiting for several futures at once. Counterpart: wait and as_completed of concurrent.futures.
 
+#include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/completions.hpp>
 #include <concurrent/futures/detail/distinct.hpp>
 #include <concurrent/futures/errors.hpp>
 #include <concurrent/futures/future.hpp>
 #include <concurrent/futures/timeout.hpp>
 #include <cstddef>
-#include <iterator>
 #include <string>
 #include <type_traits>
 #include <utility>

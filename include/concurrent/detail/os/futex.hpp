@@ -5,7 +5,7 @@
 // has no deadline, and a condition variable needs a mutex beside every word.
 
 #include <atomic>
-#include <chrono>
+#include <concurrent/detail/standard.hpp>
 #include <cstdint>
 #if defined(__linux__)
 #include <linux/futex.h>
@@ -107,9 +107,7 @@ inline void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t exp
 
 inline void futex_wake_all(const std::atomic<std::uint32_t>& word) noexcept {
   ParkingSpot& spot = parking_spot(&word);
-  {
-    const std::scoped_lock lock(spot.mutex);
-  }
+  { const std::scoped_lock lock(spot.mutex); }
   spot.changed.notify_all();
 }
 

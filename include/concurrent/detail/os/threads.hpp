@@ -4,27 +4,30 @@
 // Names of threads, as the operating system shows them (top -H, gdb, /proc/*/task/*/comm).
 
 #include <cstddef>
-#include <string>
+#include <cstdio>
+#include <cstring>
 #if defined(__linux__)
 #include <pthread.h>
 #endif
 
 namespace concurrent::detail::os {
 
+inline constexpr std::size_t thread_name_limit = 15;
+
 /// `prefix_number`, cut to what the operating system shows. The prefix is cut, not the number:
 /// fifteen characters of "ThreadPoolExecutor-0_7" would be the same for every thread.
-inline std::string thread_name(const std::string& prefix, std::size_t number) {
-  constexpr std::size_t limit = 15;
-  std::string suffix = "_";
-  suffix += std::to_string(number);  // "_" + makes g++ 12 warn at -O3 (its bug 105651)
-  const std::size_t room = limit > suffix.size() ? limit - suffix.size() : 0;
-  return prefix.substr(0, room) + suffix;
+inline void write_thread_name(char (&name)[thread_name_limit + 1], const char* prefix,
+                              std::size_t number) noexcept {
+  char suffix[thread_name_limit + 1];
+  const int length = std::snprintf(suffix, sizeof suffix, "_%zu", number);
+  const auto room = static_cast<int>(thread_name_limit) - length;
+  std::snprintf(name, sizeof name, "%.*s%s", room > 0 ? room : 0, prefix, suffix);
 }
 
 /// Names the calling thread. Where the system has no such call, nothing happens.
-inline void set_thread_name(const std::string& name) noexcept {
+inline void set_thread_name(const char* name) noexcept {
 #if defined(__linux__)
-  ::pthread_setname_np(::pthread_self(), name.c_str());
+  ::pthread_setname_np(::pthread_self(), name);
 #else
   static_cast<void>(name);
 #endif

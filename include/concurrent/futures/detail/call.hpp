@@ -6,12 +6,31 @@
 
 #include <concurrent/futures/future.hpp>
 #include <cstddef>
-#include <stop_token>
+#include <thread>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#if defined(__cpp_lib_jthread)
+#include <stop_token>
+#endif
+
 namespace concurrent::futures::detail {
+
+#if defined(__cpp_lib_jthread)
+inline constexpr bool has_stop_tokens = true;
+using StopToken = std::stop_token;
+using StopSource = std::stop_source;
+#else
+// libc++ before 20 has them with -fexperimental-library only. Without, no callable takes one.
+inline constexpr bool has_stop_tokens = false;
+struct StopToken {};
+struct StopSource {
+  static StopToken get_token() noexcept { return {}; }
+  static bool request_stop() noexcept { return false; }
+  static bool stop_requested() noexcept { return false; }
+};
+#endif
 
 /// The arguments that one submitted argument becomes when futures are replaced by their values: a
 /// future given as an lvalue lends its value, one given as an rvalue gives it away, and one of void
@@ -38,7 +57,7 @@ struct InvokeWith;
 template <class F, class... Args>
 struct InvokeWith<F, std::tuple<Args...>> {
   static constexpr bool plain = std::is_invocable_v<F, Args...>;
-  static constexpr bool stop = std::is_invocable_v<F, std::stop_token, Args...>;
+  static constexpr bool stop = has_stop_tokens && std::is_invocable_v<F, StopToken, Args...>;
 };
 
 enum class CallKind { none, plain, stop, unwrapped, unwrapped_stop };
@@ -80,15 +99,15 @@ struct CallResult<CallKind::plain, F, Args...>
     : ResultWith<std::decay_t<F>, std::tuple<std::decay_t<Args>...>> {};
 template <class F, class... Args>
 struct CallResult<CallKind::stop, F, Args...>
-    : ResultWith<std::decay_t<F>, std::tuple<std::stop_token, std::decay_t<Args>...>> {};
+    : ResultWith<std::decay_t<F>, std::tuple<StopToken, std::decay_t<Args>...>> {};
 template <class F, class... Args>
 struct CallResult<CallKind::unwrapped, F, Args...>
     : ResultWith<std::decay_t<F>, unwrapped_t<Args...>> {};
 template <class F, class... Args>
 struct CallResult<CallKind::unwrapped_stop, F, Args...>
-    : ResultWith<std::decay_t<F>,
-                 decltype(std::tuple_cat(std::declval<std::tuple<std::stop_token>>(),
-                                         std::declval<unwrapped_t<Args...>>()))> {};
+    : ResultWith<std::decay_t<F>, decltype(std::tuple_cat(std::declval<std::tuple<StopToken>>(),
+                                                          std::declval<unwrapped_t<Args...>>()))> {
+};
 
 template <class F, class... Args>
 using call_result_t = typename CallResult<call_kind<F, Args...>(), F, Args...>::type;

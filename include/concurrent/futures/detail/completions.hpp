@@ -6,10 +6,10 @@
 
 #include <atomic>
 #include <concurrent/detail/os/futex.hpp>
+#include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/helper.hpp>
 #include <concurrent/futures/detail/state.hpp>
 #include <cstddef>
-#include <memory>
 #include <utility>
 
 namespace concurrent::futures::detail {
@@ -177,7 +177,8 @@ inline void Completions::close() noexcept {
       --left_;
       entries_[i].state() = nullptr;
       state->release();
-      release();  // the entry's
+      // the entry's; not the last, the consumer's is left, so nothing to order or delete
+      references_.fetch_sub(1, std::memory_order_relaxed);
     }
   }
   // What could not be taken back is just being fired: the entry follows at once.

@@ -8,50 +8,16 @@
 #include <concurrent/futures/detail/call.hpp>
 #include <concurrent/futures/detail/state.hpp>
 #include <concurrent/futures/detail/task.hpp>
+#include <concurrent/futures/detail/thread_pool_core.hpp>
 #include <concurrent/futures/future.hpp>
 #include <cstddef>
 #include <exception>
 #include <mutex>
-#include <stop_token>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
 namespace concurrent::futures::detail {
-
-/// What a pool keeps of a dependent task until it can be queued.
-class WaitingTask {
- public:
-  WaitingTask() = default;
-  WaitingTask(const WaitingTask&) = delete;
-  WaitingTask& operator=(const WaitingTask&) = delete;
-  [[nodiscard]] virtual StateBase& as_state() noexcept = 0;
-
-  // The pool's list, guarded by its mutex.
-  WaitingTask* previous = nullptr;
-  WaitingTask* next = nullptr;
-
- protected:
-  virtual ~WaitingTask() = default;
-};
-
-/// The untyped pool, as a dependent task sees it.
-class WaitingRoom {
- public:
-  WaitingRoom() = default;
-  WaitingRoom(const WaitingRoom&) = delete;
-  WaitingRoom& operator=(const WaitingRoom&) = delete;
-  /// @throws ShutdownError, BrokenThreadPool
-  virtual void enter(WaitingTask& task) = 0;
-  virtual void leave(WaitingTask& task) noexcept = 0;
-  /// Takes over a reference.
-  virtual void enqueue(StateBase& task) noexcept = 0;
-  virtual void keep_alive() noexcept = 0;
-  virtual void let_go() noexcept = 0;
-
- protected:
-  virtual ~WaitingRoom() = default;
-};
 
 /// Protocol   `missing_` counts the futures that are not done, plus one for start().
 ///            arrive  R1 fetch_sub: whoever takes it to zero queues the task
@@ -71,7 +37,7 @@ class DependentTask : public State<R>, private WaitingTask {
       : State<R>(1 + futures), args_(std::forward<Given>(args)...), fn_(std::forward<G>(fn)) {}
 
   /// @throws what the pool throws when it takes no task; the task is destroyed by the caller then.
-  void start(WaitingRoom& room) {
+  void start(ThreadPoolCore& room) {
     room.enter(*this);
     room_ = &room;
     room.keep_alive();
@@ -247,7 +213,7 @@ class DependentTask : public State<R>, private WaitingTask {
     // R2 relaxed: the list is guarded by the pool's mutex
     if (!in_room_.exchange(false, std::memory_order_relaxed)) return;
     room_->leave(*this);
-    room_->let_go();
+    room_->release();
   }
 
   void drop_call() noexcept {
@@ -259,12 +225,12 @@ class DependentTask : public State<R>, private WaitingTask {
     args_.destroy();
   }
 
-  WaitingRoom* room_ = nullptr;
+  ThreadPoolCore* room_ = nullptr;
   std::atomic<std::size_t> missing_{futures + 1};
   std::atomic<bool> in_room_{false};
   bool dropped_ = false;  // guarded by the stripe of this
   Node nodes_[futures];
-  std::conditional_t<Stoppable, std::stop_source, Nothing> stop_;
+  std::conditional_t<Stoppable, StopSource, Nothing> stop_;
   Slot<std::tuple<std::decay_t<Args>...>> args_;
   Slot<F> fn_;
 };

@@ -3,13 +3,12 @@
 
 // Where map's tasks come from: the ranges, read in step, cut into chunks and submitted.
 
-#include <atomic>
+#include <concurrent/detail/standard.hpp>
+#include <concurrent/futures/detail/lifeline.hpp>
 #include <concurrent/futures/detail/map_task.hpp>
 #include <concurrent/futures/errors.hpp>
 #include <concurrent/futures/future.hpp>
 #include <cstddef>
-#include <iterator>
-#include <memory>
 #include <optional>
 #include <tuple>
 #include <type_traits>
@@ -93,7 +92,7 @@ struct MapSource {
     using Result = R;
 
     template <class F, class... Given>
-    Feeder(Executor& executor, std::shared_ptr<std::atomic<bool>> alive, F&& fn, Given&&... ranges)
+    Feeder(Executor& executor, StateRef<Lifeline> alive, F&& fn, Given&&... ranges)
         : executor_(executor),
           alive_(std::move(alive)),
           fn_(std::forward<F>(fn)),
@@ -116,7 +115,7 @@ struct MapSource {
 
     bool submit(std::size_t count, MapTicket<R>& ticket) override {
       if (!has_element()) return false;
-      if (!alive_->load(std::memory_order_relaxed)) throw ShutdownError();
+      if (!alive_->alive()) throw ShutdownError();
       ticket.count = 1;
       if (count == 1) {
         std::apply(
@@ -149,7 +148,7 @@ struct MapSource {
     }
 
     Executor& executor_;
-    std::shared_ptr<std::atomic<bool>> alive_;
+    StateRef<Lifeline> alive_;
     Fn fn_;
     std::tuple<KeptRange<Ranges>...> ranges_;
     std::tuple<iterator_t<Ranges>...> at_;

@@ -7,10 +7,10 @@
 #include <atomic>
 #include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/futex.hpp>
+#include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/unraisable.hpp>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <mutex>
 #include <type_traits>
 #include <utility>

@@ -3,13 +3,12 @@
 
 // A task: the state of a future together with the callable and its arguments, in one block.
 
+#include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/call.hpp>
 #include <concurrent/futures/detail/state.hpp>
 #include <concurrent/futures/task_options.hpp>
 #include <concurrent/futures/unraisable.hpp>
 #include <exception>
-#include <memory>
-#include <stop_token>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -119,7 +118,7 @@ class StoppableTask : public State<R> {
   }
 
  private:
-  std::stop_source stop_;
+  StopSource stop_;
   PackedCall<F, Args...> call_;
 };
 

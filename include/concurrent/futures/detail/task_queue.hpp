@@ -5,11 +5,11 @@
 // consumers, unbounded, closed once.
 
 #include <atomic>
+#include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/spin_lock.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <memory>
 #include <mutex>
 #include <utility>
 

@@ -21,8 +21,7 @@
 #include <atomic>
 #include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/threads.hpp>
-#include <concurrent/futures/detail/delayed_tasks.hpp>
-#include <concurrent/futures/detail/dependent_task.hpp>
+#include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/helper.hpp>
 #include <concurrent/futures/detail/shared_callable.hpp>
 #include <concurrent/futures/detail/sleepers.hpp>
@@ -32,15 +31,12 @@
 #include <concurrent/futures/errors.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <exception>
-#include <limits>
-#include <memory>
 #include <mutex>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
-#include <vector>
 
 namespace concurrent::futures {
 
@@ -79,7 +75,6 @@ class Worker final : public Helper {
  private:
   friend class ThreadPoolCore;
 
-  bool initialize() noexcept;
   StateBase* next() noexcept;
   StateBase* next_own(bool only_if_due) noexcept;
   void run(StateBase& task) noexcept;
@@ -99,106 +94,168 @@ class Worker final : public Helper {
   std::atomic<std::uint32_t>* blocked_on_ = nullptr;  // guarded by blocked_mutex_
 };
 
-/// A pool's shared part: owned by the executor, by each thread, and by tasks that wait for futures.
-class ThreadPoolCore final : private WaitingRoom {
+/// Tasks in an order of their own: those with a priority other than 0, and those that start later.
+/// A pool has one only once such a task was submitted (ordered_tasks.hpp).
+class OrderedTasks {
  public:
+  using Clock = Deadline::Clock;
+  static constexpr Clock::time_point no_time{Clock::duration{INT64_MAX}};
+
+  OrderedTasks() = default;
+  OrderedTasks(const OrderedTasks&) = delete;
+  OrderedTasks& operator=(const OrderedTasks&) = delete;
+  virtual ~OrderedTasks() = default;
+
+  /// Takes over a reference; the task can start now.
+  virtual void add(StateBase& task, int priority) = 0;
+  /// Takes over a reference; the task can start then.
+  virtual void add(StateBase& task, int priority, Clock::time_point start) = 0;
+  /// The task with the highest priority, if that is above 0. Queues what has become due first.
+  virtual StateBase* next_urgent() noexcept = 0;
+  /// The task with the highest priority.
+  virtual StateBase* next() noexcept = 0;
+  /// Any task, also one that is not due.
+  virtual StateBase* take() noexcept = 0;
+  /// Whether next() would give a task now.
+  [[nodiscard]] virtual bool ready() const noexcept = 0;
+  [[nodiscard]] virtual bool empty() const noexcept = 0;
+  /// How many tasks could start now.
+  [[nodiscard]] virtual std::size_t queued() const noexcept = 0;
+  /// When the earliest task that is not due yet will be.
+  [[nodiscard]] virtual Clock::time_point first_due() const noexcept = 0;
+  /// Drops delayed tasks that were cancelled.
+  virtual void purge() noexcept = 0;
+};
+
+/// A task that waits for futures, in its pool's list until it can be queued.
+class WaitingTask {
+ public:
+  WaitingTask() = default;
+  WaitingTask(const WaitingTask&) = delete;
+  WaitingTask& operator=(const WaitingTask&) = delete;
+  [[nodiscard]] virtual StateBase& as_state() noexcept = 0;
+
+ protected:
+  virtual ~WaitingTask() = default;
+
+ private:
+  friend class ThreadPoolCore;
+  WaitingTask* previous_ = nullptr;  // guarded by the pool's mutex
+  WaitingTask* next_ = nullptr;      // guarded by the pool's mutex
+};
+
+/// A pool's shared part: owned by the executor, by each thread, and by tasks that wait for futures.
+///
+/// What only some programs use (an initializer, a bounded queue, ordered tasks, tasks that wait for
+/// futures) hangs on pointers that are set where it is asked for, so that other programs do not
+/// even compile it.
+class ThreadPoolCore final {
+ public:
+  using Queue = TaskQueue<StateBase>;
+  using Clock = Deadline::Clock;
+
   struct Settings {
     std::size_t max_workers = 1;
-    std::string thread_name_prefix;
+    std::string thread_name_prefix;  // empty: the default
     SharedCallable<void()> initializer;
+    bool (*run_initializer)(ThreadPoolCore&) noexcept = nullptr;
     std::size_t max_pending = 0;  // 0: unbounded
     WhenFull when_full = WhenFull::block;
+    bool (*push_where_room)(ThreadPoolCore&, StateBase&, int priority) = nullptr;
   };
 
-  static ThreadPoolCore* make(Settings settings) { return new ThreadPoolCore(std::move(settings)); }
+  explicit ThreadPoolCore(Settings settings);
   ThreadPoolCore(const ThreadPoolCore&) = delete;
   ThreadPoolCore& operator=(const ThreadPoolCore&) = delete;
 
   /// Takes a new task over (its reference for the queue), or throws and leaves it to the caller, to
   /// be dropped with `drop_refused`.
   void submit(StateBase& task);
-  void submit(StateBase& task, const TaskOptions& options);
   static void drop_refused(StateBase& task, int references) noexcept;
-  WaitingRoom& waiting_room() noexcept { return *this; }
+  [[noreturn]] void refuse() const;
 
   void shutdown(bool wait, bool cancel_futures);
   /// False: the deadline passed first.
   bool wait_idle(Deadline deadline);
   /// From the executor's destructor.
   void abandon() noexcept;
-  void release() noexcept;
-  [[nodiscard]] const Settings& settings() const noexcept { return settings_; }
+  [[nodiscard]] std::size_t max_workers() const noexcept { return settings_.max_workers; }
   [[nodiscard]] bool is_worker_thread() const noexcept { return current_worker() != nullptr; }
+
+  // Ordered tasks (ordered_tasks.hpp)
+  OrderedTasks& ordered_tasks();
+  void submit_ordered(StateBase& task, int priority, Clock::time_point start);
+
+  // Tasks that wait for futures (dependent_task.hpp)
+  /// @throws ShutdownError, BrokenThreadPool
+  void enter(WaitingTask& task);
+  void leave(WaitingTask& task) noexcept;
+  /// Queues a task that was accepted before, taking over a reference.
+  void enqueue(StateBase& task) noexcept;
+  void keep_alive() noexcept;
+  void release() noexcept;
+
+  // What settings point to
+  static bool initialize(ThreadPoolCore& pool) noexcept;
+  /// False: the task was run right here.
+  static bool push_where_room(ThreadPoolCore& pool, StateBase& task, int priority);
 
  private:
   friend class Worker;
-  using Queue = TaskQueue<StateBase>;
-  using Clock = Deadline::Clock;
   enum class Standing : std::uint32_t { open, shut, broken };
+  using Drop = void (*)(StateBase& task, const std::exception_ptr& why);
 
-  explicit ThreadPoolCore(Settings settings)
-      : settings_(std::move(settings)),
-        spinning_turns_(concurrent::detail::os::usable_cpus() > 1 ? 200 : 0),  // about 10 us
-        workers_(new std::atomic<Worker*>[settings_.max_workers]()) {}
-  ~ThreadPoolCore() override;
+  ~ThreadPoolCore();
 
   [[nodiscard]] Worker* current_worker() const noexcept;
   void push(StateBase& task);
-  void push_at(Clock::time_point start, StateBase& task);
-  template <class TryPush>
-  bool push_where_room(StateBase& task, TryPush try_push);
-  [[nodiscard]] bool push_prioritized(StateBase& task, int priority, std::size_t limit);
-  static void run_here(StateBase& task) noexcept;
-  void move_due() noexcept;
-  void accept(StateBase& task) noexcept;
-  [[noreturn]] void refuse() const;
+  bool push_ordered(StateBase& task, int priority, std::size_t limit);
+  bool try_push(StateBase& task, int priority);
+  void wait_for_room(std::uint32_t epoch) noexcept;
+  void run_here(StateBase& task) noexcept;
+  void made_room() noexcept;
 
   void notify() noexcept;
   bool start_worker(std::exception_ptr* failure = nullptr) noexcept;
   void ensure_worker(StateBase& task);
   static bool revoke(StateBase& task) noexcept;
-  [[nodiscard]] bool has_work() const noexcept;
-  [[nodiscard]] bool may_leave() const noexcept;
-  [[nodiscard]] bool is_idle() noexcept;
-  void tell_idle_waiters() noexcept;
   StateBase* steal(std::size_t thief) noexcept;
-  void made_room() noexcept;
-  void close(Standing standing) noexcept;
-  void break_pool(const std::exception_ptr& error) noexcept;
-  template <class Drop>
-  void drain(Drop drop) noexcept;
-  void join() noexcept;
   void worker_left() noexcept;
 
-  // WaitingRoom
-  void enter(WaitingTask& task) override;
-  void leave(WaitingTask& task) noexcept override;
-  void enqueue(StateBase& task) noexcept override;
-  void keep_alive() noexcept override;
-  void let_go() noexcept override { release(); }
+  [[nodiscard]] OrderedTasks* ordered() const noexcept {
+    return ordered_.load(std::memory_order_acquire);  // pairs with ordered_tasks()
+  }
+  [[nodiscard]] bool has_work() const noexcept;
+  [[nodiscard]] bool has_more_to_come() const noexcept;
+  [[nodiscard]] bool may_leave() const noexcept;
+  [[nodiscard]] bool nobody_keeps_time() const noexcept;
+  [[nodiscard]] bool is_idle() noexcept;
+  void tell_idle_waiters() noexcept;
 
-  static constexpr Clock::time_point no_time = (Clock::time_point::max)();
+  void close(Standing standing) noexcept;
+  void break_pool(const std::exception_ptr& error) noexcept;
+  void drain(Drop drop, const std::exception_ptr& why) noexcept;
+  void join() noexcept;
 
   const Settings settings_;
   const int spinning_turns_;
   Queue queue_;
-  PriorityTasks prioritized_;
-  DelayedTasks delayed_;
   Sleepers sleepers_;
+  std::atomic<OrderedTasks*> ordered_{nullptr};
   std::atomic<Standing> standing_{Standing::open};
   std::string why_broken_;  // written before standing_ becomes broken
 
-  std::unique_ptr<std::atomic<Worker*>[]> workers_;  // filled from the front, never emptied
+  std::atomic<Worker*>* const workers_;  // max_workers places, filled from the front, never emptied
   std::atomic<std::size_t> started_{0};
   std::atomic<std::size_t> live_{0};
   std::mutex starting_;  // one new worker at a time
   std::mutex joining_;
 
-  std::mutex waiting_mutex_;
-  WaitingTask* waiting_ = nullptr;  // tasks that wait for futures; guarded by waiting_mutex_
+  std::mutex accepting_;            // what is not accepted through the queue's own lock
+  WaitingTask* waiting_ = nullptr;  // guarded by accepting_
   std::atomic<std::size_t> waiting_count_{0};
 
-  std::atomic<Clock::time_point::rep> alarm_{no_time.time_since_epoch().count()};
+  std::atomic<Clock::rep> alarm_{OrderedTasks::no_time.time_since_epoch().count()};
   std::atomic<std::size_t> in_callers_{0};  // tasks that run in a thread that submitted them
   std::atomic<std::uint32_t> blocked_submits_{0};
   std::atomic<std::uint32_t> room_{0};  // futex word: changes when room was made

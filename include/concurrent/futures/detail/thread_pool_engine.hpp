@@ -4,17 +4,25 @@
 // The engine's moving parts; thread_pool_core.hpp says how they work together.
 
 #include <concurrent/futures/detail/thread_pool_core.hpp>
+#include <concurrent/futures/task_options.hpp>
 
 namespace concurrent::futures::detail {
 
 // Worker: the thread
 
 inline void Worker::main() noexcept {
-  concurrent::detail::os::set_thread_name(
-      concurrent::detail::os::thread_name(pool_.settings_.thread_name_prefix, index_));
+  char name[concurrent::detail::os::thread_name_limit + 1];
+  const std::string& prefix = pool_.settings_.thread_name_prefix;
+  concurrent::detail::os::write_thread_name(
+      name, prefix.empty() ? "ThreadPoolExecutor" : prefix.c_str(), index_);
+  concurrent::detail::os::set_thread_name(name);
   ThreadPoolCore::current_worker_ = this;
   current_helper = this;
-  if (initialize()) {
+  // A worker's first search began when the thread was asked for, so that a burst of submits starts
+  // one thread after another; but an initializer may take its time, and others must start
+  // meanwhile.
+  searching_ = pool_.settings_.run_initializer == nullptr;
+  if (searching_ || pool_.settings_.run_initializer(pool_)) {
     for (;;) {
       StateBase* task = next();
       if (task == nullptr) task = search();
@@ -32,23 +40,6 @@ inline void Worker::main() noexcept {
   pool_.worker_left();
 }
 
-/// A pool's first search began when the thread was asked for, so that a burst of submits starts one
-/// thread after another; but an initializer may take its time, and others must start meanwhile.
-inline bool Worker::initialize() noexcept {
-  if (!pool_.settings_.initializer) {
-    searching_ = true;  // counted by start_worker
-    return true;
-  }
-  try {
-    pool_.settings_.initializer();
-    return true;
-  } catch (...) {
-    report_unraisable(std::current_exception(), "the initializer of a thread pool");
-    pool_.break_pool(std::current_exception());
-    return false;
-  }
-}
-
 inline void Worker::begin_search() noexcept {
   if (searching_) return;
   searching_ = true;
@@ -58,10 +49,7 @@ inline void Worker::begin_search() noexcept {
 inline void Worker::end_search() noexcept {
   if (!std::exchange(searching_, false)) return;
   if (!pool_.sleepers_.end_search()) return;  // Z5
-  const bool nobody_keeps_time =
-      !pool_.delayed_.empty() && pool_.alarm_.load(std::memory_order_relaxed) ==
-                                     ThreadPoolCore::no_time.time_since_epoch().count();
-  if (nobody_keeps_time || pool_.has_work()) pool_.notify();
+  if (pool_.has_work() || pool_.nobody_keeps_time()) pool_.notify();
 }
 
 /// Looks for work for a moment before it sleeps. One worker does so; the others sleep at once.
@@ -79,29 +67,29 @@ inline StateBase* Worker::search() noexcept {
 
 /// Sleeps until there may be work; false when the thread's life is over.
 inline bool Worker::sleep() noexcept {
-  using Clock = ThreadPoolCore::Clock;
   Sleepers& sleepers = pool_.sleepers_;
-  sleepers.sit_down(seat_);  // Z6
-  sleepers.end_search();     // Z7
-  searching_ = false;
+  sleepers.sit_down(seat_);                     // Z6
+  sleepers.end_search();                        // Z7
   if (pool_.has_work() || pool_.may_leave()) {  // Z8
     sleepers.get_up(seat_);
-    searching_ = true;
     return pool_.has_work() || !pool_.may_leave();
   }
   pool_.tell_idle_waiters();
+  const OrderedTasks* const ordered = pool_.ordered();
+  if (ordered == nullptr) {
+    sleepers.sleep(seat_, Deadline());
+    return true;
+  }
   // One sleeper keeps the time for the earliest delayed task; relaxed: an alarm too many is
-  // harmless, and end_search looks after one too few.
-  const Clock::time_point due = pool_.delayed_.first(ThreadPoolCore::no_time);
-  const auto tick = due.time_since_epoch().count();
-  Clock::time_point::rep armed = pool_.alarm_.load(std::memory_order_relaxed);
-  const bool keeps_time =
-      tick < armed && pool_.alarm_.compare_exchange_strong(armed, tick, std::memory_order_relaxed);
+  // harmless, and nobody_keeps_time looks after one too few.
+  const auto due = ordered->first_due();
+  auto armed = pool_.alarm_.load(std::memory_order_relaxed);
+  const bool keeps_time = due.time_since_epoch().count() < armed &&
+                          pool_.alarm_.compare_exchange_strong(
+                              armed, due.time_since_epoch().count(), std::memory_order_relaxed);
   sleepers.sleep(seat_, keeps_time ? Deadline(due) : Deadline());
-  searching_ = true;
   if (keeps_time) {
-    pool_.alarm_.store(ThreadPoolCore::no_time.time_since_epoch().count(),
-                       std::memory_order_relaxed);
+    pool_.alarm_.store(OrderedTasks::no_time.time_since_epoch().count(), std::memory_order_relaxed);
   }
   return true;
 }
@@ -127,10 +115,12 @@ inline StateBase* Worker::next_own(bool only_if_due) noexcept {
 }
 
 inline StateBase* Worker::next() noexcept {
-  if (!pool_.delayed_.empty()) pool_.move_due();
-  if (StateBase* const task = pool_.prioritized_.pop_if([](int level) { return level > 0; })) {
-    pool_.made_room();
-    return task;
+  OrderedTasks* const ordered = pool_.ordered();
+  if (ordered != nullptr) {
+    if (StateBase* const task = ordered->next_urgent(); task != nullptr) {
+      pool_.made_room();
+      return task;
+    }
   }
   if (StateBase* const task = next_own(true)) return task;
   if (StateBase* const task = pool_.queue_.pop()) {
@@ -139,7 +129,8 @@ inline StateBase* Worker::next() noexcept {
   }
   if (StateBase* const task = next_own(false)) return task;
   if (StateBase* const task = pool_.steal(index_)) return task;
-  StateBase* const task = pool_.prioritized_.pop_if([](int) { return true; });
+  if (ordered == nullptr) return nullptr;
+  StateBase* const task = ordered->next();
   if (task != nullptr) pool_.made_room();
   return task;
 }
@@ -236,12 +227,17 @@ inline void Worker::wake_from_wait() noexcept {
 
 // ThreadPoolCore: taking tasks
 
+inline ThreadPoolCore::ThreadPoolCore(Settings settings)
+    : settings_(std::move(settings)),
+      spinning_turns_(concurrent::detail::os::usable_cpus() > 1 ? 200 : 0),  // about 10 us
+      workers_(new std::atomic<Worker*>[settings_.max_workers]()) {}
+
 inline Worker* ThreadPoolCore::current_worker() const noexcept {
   Worker* const worker = current_worker_;
   return worker != nullptr && &worker->pool_ == this ? worker : nullptr;
 }
 
-[[noreturn]] inline void ThreadPoolCore::refuse() const {
+[[noreturn, gnu::cold]] inline void ThreadPoolCore::refuse() const {
   // acquire: pairs with close(), for why_broken_
   if (standing_.load(std::memory_order_acquire) == Standing::broken) {
     throw BrokenThreadPool(why_broken_);
@@ -253,49 +249,12 @@ inline void ThreadPoolCore::submit(StateBase& task) {
   task.set_owner(this);
   if (Worker* const worker = current_worker(); worker != nullptr) {
     worker->push(task);
-  } else if (settings_.max_pending == 0) {
-    push(task);
-  } else if (push_where_room(task, [&](std::size_t limit) {
-               const std::size_t elsewhere = prioritized_.size();
-               const auto push = queue_.push(&task, limit > elsewhere ? limit - elsewhere : 0);
-               if (push == Queue::Push::closed) refuse();
-               return push == Queue::Push::done;
-             })) {
+  } else if (settings_.push_where_room == nullptr) {
+    if (queue_.push(&task) == Queue::Push::closed) refuse();  // Z1
+    ensure_worker(task);
+  } else if (settings_.push_where_room(*this, task, 0)) {
     ensure_worker(task);
   }
-}
-
-inline void ThreadPoolCore::submit(StateBase& task, const TaskOptions& options) {
-  if (!options.timeout.forever()) {
-    throw std::invalid_argument(
-        "a thread cannot be killed: .timeout is for the tasks of a ProcessPoolExecutor");
-  }
-  const auto now = Clock::now();
-  auto start = options.start_at;
-  if (options.delay > options.delay.zero()) {
-    const auto after = options.delay < no_time - now ? now + options.delay : no_time;
-    if (after > start) start = after;
-  }
-  if (start <= now && options.priority == 0) {
-    submit(task);
-    return;
-  }
-  task.set_owner(this);
-  if (start > now) {
-    push_at(start, task);
-  } else if (settings_.max_pending == 0 || is_worker_thread()) {
-    static_cast<void>(push_prioritized(task, options.priority, Queue::unbounded));
-  } else if (!push_where_room(task, [&](std::size_t limit) {
-               return push_prioritized(task, options.priority, limit);
-             })) {
-    return;
-  }
-  ensure_worker(task);
-}
-
-inline void ThreadPoolCore::push(StateBase& task) {
-  if (queue_.push(&task) == Queue::Push::closed) refuse();  // Z1
-  ensure_worker(task);
 }
 
 /// Makes sure that somebody will run a task that was just queued. Only the very first thread can
@@ -312,58 +271,72 @@ inline void ThreadPoolCore::ensure_worker(StateBase& task) {
 }
 
 /// Makes a queued task one that workers pass over. False: somebody has begun it.
-inline bool ThreadPoolCore::revoke(StateBase& task) noexcept {
+[[gnu::cold]] inline bool ThreadPoolCore::revoke(StateBase& task) noexcept {
   task.add_reference();  // the queue keeps one, the caller gets its own back
   if (task.claim(Phase::setting) || task.move(Phase::posted, Phase::setting)) return true;
   task.release();
   return false;
 }
 
-inline void ThreadPoolCore::drop_refused(StateBase& task, int references) noexcept {
+[[gnu::cold]] inline void ThreadPoolCore::drop_refused(StateBase& task, int references) noexcept {
   if (!task.claim(Phase::setting)) task.move(Phase::posted, Phase::setting);
   task.discard();
   task.publish(Phase::cancelled);
   while (references-- > 0) task.release();
 }
 
-/// Calls `try_push(limit)` until it succeeds, by the pool's policy for a full queue. False: the
-/// task was run right here.
-template <class TryPush>
-bool ThreadPoolCore::push_where_room(StateBase& task, TryPush try_push) {
+// ThreadPoolCore: a bounded queue
+
+inline bool ThreadPoolCore::push_where_room(ThreadPoolCore& pool, StateBase& task, int priority) {
   for (;;) {
-    const std::uint32_t epoch = room_.load(std::memory_order_seq_cst);
-    if (try_push(settings_.max_pending)) return true;
-    switch (settings_.when_full) {
+    const std::uint32_t epoch = pool.room_.load(std::memory_order_seq_cst);
+    if (pool.try_push(task, priority)) return true;
+    switch (pool.settings_.when_full) {
       case WhenFull::throw_error:
-        throw QueueFullError("the executor has " + std::to_string(settings_.max_pending) +
-                             " pending tasks, as many as .max_pending allows");
+        throw QueueFullError("the executor has as many pending tasks as .max_pending allows: " +
+                             std::to_string(pool.settings_.max_pending));
       case WhenFull::run_in_caller:
-        in_callers_.fetch_add(1, std::memory_order_seq_cst);
-        run_here(task);
-        in_callers_.fetch_sub(1, std::memory_order_seq_cst);
-        tell_idle_waiters();
+        pool.run_here(task);
         return false;
       case WhenFull::block:
-        break;
+        pool.wait_for_room(epoch);
     }
-    // Dekker with made_room: either it sees this submitter, or this sees the room or its epoch.
-    blocked_submits_.fetch_add(1, std::memory_order_seq_cst);
-    if (queue_.size() + prioritized_.size() >= settings_.max_pending &&
-        standing_.load(std::memory_order_seq_cst) == Standing::open) {
-      concurrent::detail::os::futex_wait(room_, epoch);
-    }
-    blocked_submits_.fetch_sub(1, std::memory_order_relaxed);
   }
 }
 
+/// @throws ShutdownError, BrokenThreadPool. False: the queue is full.
+inline bool ThreadPoolCore::try_push(StateBase& task, int priority) {
+  if (priority != 0) return push_ordered(task, priority, settings_.max_pending);
+  const std::size_t elsewhere = ordered() != nullptr ? ordered()->queued() : 0;
+  const std::size_t limit =
+      settings_.max_pending > elsewhere ? settings_.max_pending - elsewhere : 0;
+  const auto push = queue_.push(&task, limit);
+  if (push == Queue::Push::closed) refuse();
+  return push == Queue::Push::done;
+}
+
+inline void ThreadPoolCore::wait_for_room(std::uint32_t epoch) noexcept {
+  // Dekker with made_room: either it sees this submitter, or this sees the room or its epoch.
+  blocked_submits_.fetch_add(1, std::memory_order_seq_cst);
+  const std::size_t queued = queue_.size() + (ordered() != nullptr ? ordered()->queued() : 0);
+  if (queued >= settings_.max_pending &&
+      standing_.load(std::memory_order_seq_cst) == Standing::open) {
+    concurrent::detail::os::futex_wait(room_, epoch);
+  }
+  blocked_submits_.fetch_sub(1, std::memory_order_relaxed);
+}
+
 inline void ThreadPoolCore::run_here(StateBase& task) noexcept {
+  in_callers_.fetch_add(1, std::memory_order_seq_cst);
   if (task.phase() == Phase::posted) {
     task.execute();
     task.destroy();
-    return;
+  } else {
+    if (task.claim(Phase::executing)) task.publish(task.execute());
+    task.release();
   }
-  if (task.claim(Phase::executing)) task.publish(task.execute());
-  task.release();
+  in_callers_.fetch_sub(1, std::memory_order_seq_cst);
+  tell_idle_waiters();
 }
 
 inline void ThreadPoolCore::made_room() noexcept {
@@ -371,80 +344,6 @@ inline void ThreadPoolCore::made_room() noexcept {
   if (blocked_submits_.load(std::memory_order_seq_cst) == 0) return;
   room_.fetch_add(1, std::memory_order_seq_cst);
   concurrent::detail::os::futex_wake_all(room_);
-}
-
-inline void ThreadPoolCore::push_at(Clock::time_point start, StateBase& task) {
-  const std::scoped_lock lock(waiting_mutex_);  // against close
-  if (standing_.load(std::memory_order_relaxed) != Standing::open) refuse();
-  delayed_.add(start, &task);
-}
-
-/// False: `limit` tasks are queued already.
-inline bool ThreadPoolCore::push_prioritized(StateBase& task, int priority, std::size_t limit) {
-  const std::scoped_lock lock(waiting_mutex_);  // against close
-  if (standing_.load(std::memory_order_relaxed) != Standing::open) refuse();
-  if (limit != Queue::unbounded && queue_.size() + prioritized_.size() >= limit) return false;
-  prioritized_.add(priority, &task);
-  return true;
-}
-
-/// Queues delayed tasks whose time has come.
-inline void ThreadPoolCore::move_due() noexcept {
-  const auto now = Clock::now();
-  while (StateBase* const task =
-             delayed_.pop_if([now](Clock::time_point due) { return due <= now; })) {
-    accept(*task);
-  }
-}
-
-/// Queues a task that was accepted before, by its priority.
-inline void ThreadPoolCore::accept(StateBase& task) noexcept {
-  const TaskOptions* const options = task.options();
-  try {
-    if (options != nullptr && options->priority != 0) {
-      prioritized_.add(options->priority, &task);
-    } else {
-      queue_.push_accepted(&task);
-    }
-  } catch (...) {  // std::bad_alloc
-    task.fail(std::current_exception());
-    task.release();
-  }
-}
-
-// ThreadPoolCore: tasks that wait for futures
-
-inline void ThreadPoolCore::enter(WaitingTask& task) {
-  const std::scoped_lock lock(waiting_mutex_);
-  if (standing_.load(std::memory_order_relaxed) != Standing::open) refuse();
-  task.as_state().set_owner(this);
-  task.next = waiting_;
-  if (waiting_ != nullptr) waiting_->previous = &task;
-  waiting_ = &task;
-  waiting_count_.fetch_add(1, std::memory_order_seq_cst);
-}
-
-inline void ThreadPoolCore::leave(WaitingTask& task) noexcept {
-  bool last = false;
-  {
-    const std::scoped_lock lock(waiting_mutex_);
-    (task.previous != nullptr ? task.previous->next : waiting_) = task.next;
-    if (task.next != nullptr) task.next->previous = task.previous;
-    last = waiting_count_.fetch_sub(1, std::memory_order_seq_cst) == 1;
-  }
-  if (!last) return;
-  if (standing_.load(std::memory_order_seq_cst) != Standing::open) sleepers_.wake_all();
-  tell_idle_waiters();
-}
-
-inline void ThreadPoolCore::enqueue(StateBase& task) noexcept {
-  accept(task);
-  if (live_.load(std::memory_order_relaxed) == 0) start_worker();
-  notify();
-  const std::size_t started = started_.load(std::memory_order_acquire);
-  for (std::size_t i = 0; i < started; ++i) {
-    workers_[i].load(std::memory_order_acquire)->wake_from_wait();
-  }
 }
 
 // ThreadPoolCore: workers
@@ -458,45 +357,59 @@ inline void ThreadPoolCore::notify() noexcept {
 
 /// Starts one more thread; false when there are enough, or when the system refuses (then *failure
 /// says why; those that run will do).
-inline bool ThreadPoolCore::start_worker(std::exception_ptr* failure) noexcept {
+[[gnu::cold]] inline bool ThreadPoolCore::start_worker(std::exception_ptr* failure) noexcept {
   const std::scoped_lock lock(starting_);
   const std::size_t index = started_.load(std::memory_order_relaxed);
   if (index >= settings_.max_workers) return false;
   if (standing_.load(std::memory_order_seq_cst) == Standing::broken) return false;
   // Another thread may just have started the one that this task needed.
   if (index != 0 && sleepers_.searching() != 0) return true;
+  const bool searches = settings_.run_initializer == nullptr;
+  Worker* worker = nullptr;
+  keep_alive();
+  live_.fetch_add(1, std::memory_order_seq_cst);
+  if (searches) sleepers_.begin_search();
   try {
-    auto worker = std::make_unique<Worker>(*this, index);
-    Worker* const started = worker.get();
-    const bool searches = !settings_.initializer;
-    keep_alive();
-    live_.fetch_add(1, std::memory_order_seq_cst);
-    if (searches) sleepers_.begin_search();
-    try {
-      // The thread may end and be joined only after it is in workers_: join() takes starting_.
-      started->thread = std::thread([started] { started->main(); });
-    } catch (...) {
-      if (searches) sleepers_.end_search();
-      live_.fetch_sub(1, std::memory_order_seq_cst);
-      let_go();
-      throw;
-    }
-    workers_[index].store(worker.release(), std::memory_order_release);
-    started_.store(index + 1, std::memory_order_release);
-    return true;
+    worker = new Worker(*this, index);
+    // The thread may end and be joined only after it is in workers_: join() takes starting_.
+    worker->thread = std::thread(&Worker::main, worker);
   } catch (...) {
     if (failure != nullptr) *failure = std::current_exception();
+    delete worker;
+    if (searches) sleepers_.end_search();
+    live_.fetch_sub(1, std::memory_order_seq_cst);
+    release();
     return false;
   }
+  workers_[index].store(worker, std::memory_order_release);
+  started_.store(index + 1, std::memory_order_release);
+  return true;
 }
 
 inline bool ThreadPoolCore::has_work() const noexcept {
-  if (!queue_.empty() || !prioritized_.empty()) return true;
+  if (!queue_.empty()) return true;
   const std::size_t started = started_.load(std::memory_order_acquire);
   for (std::size_t i = 0; i < started; ++i) {
     if (!workers_[i].load(std::memory_order_acquire)->deque_.empty()) return true;
   }
-  return !delayed_.empty() && delayed_.first(no_time) <= Clock::now();
+  return ordered() != nullptr && ordered()->ready();
+}
+
+/// Whether something was accepted that cannot start yet.
+inline bool ThreadPoolCore::has_more_to_come() const noexcept {
+  return (ordered() != nullptr && !ordered()->empty()) ||
+         waiting_count_.load(std::memory_order_seq_cst) != 0;
+}
+
+inline bool ThreadPoolCore::may_leave() const noexcept {
+  return standing_.load(std::memory_order_seq_cst) != Standing::open && !has_work() &&
+         !has_more_to_come();
+}
+
+inline bool ThreadPoolCore::nobody_keeps_time() const noexcept {
+  constexpr auto none = OrderedTasks::no_time;
+  return ordered() != nullptr && ordered()->first_due() != none &&
+         alarm_.load(std::memory_order_relaxed) == none.time_since_epoch().count();
 }
 
 inline StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
@@ -511,13 +424,6 @@ inline StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
   return nullptr;
 }
 
-/// Tasks move from the waiting room and from `delayed_` to a queue, and no task enters either once
-/// the pool is closed: so the queues are looked at last, or one on its way would be overlooked.
-inline bool ThreadPoolCore::may_leave() const noexcept {
-  return standing_.load(std::memory_order_seq_cst) != Standing::open &&
-         waiting_count_.load(std::memory_order_seq_cst) == 0 && delayed_.empty() && !has_work();
-}
-
 inline void ThreadPoolCore::worker_left() noexcept {
   live_.fetch_sub(1, std::memory_order_seq_cst);
   // One leaves, so the others should look whether they may.
@@ -527,8 +433,8 @@ inline void ThreadPoolCore::worker_left() noexcept {
 }
 
 inline bool ThreadPoolCore::is_idle() noexcept {
-  return waiting_count_.load(std::memory_order_seq_cst) == 0 && delayed_.empty() && !has_work() &&
-         in_callers_.load(std::memory_order_seq_cst) == 0 && sleepers_.searching() == 0 &&
+  return !has_work() && !has_more_to_come() && in_callers_.load(std::memory_order_seq_cst) == 0 &&
+         sleepers_.searching() == 0 &&
          sleepers_.sleeping() == live_.load(std::memory_order_seq_cst) && !has_work();
 }
 
@@ -542,7 +448,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
   if (is_worker_thread()) {
     throw Error("a worker cannot wait until its own pool is idle: it is busy itself");
   }
-  delayed_.purge();
+  if (ordered() != nullptr) ordered()->purge();
   idle_waiters_.fetch_add(1, std::memory_order_seq_cst);
   bool idle = false;
   for (;;) {
@@ -559,7 +465,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 
 inline void ThreadPoolCore::close(Standing standing) noexcept {
   {
-    const std::scoped_lock lock(waiting_mutex_);
+    const std::scoped_lock lock(accepting_);
     Standing expected = Standing::open;
     // release: for why_broken_; seq_cst: for may_leave and the blocked submitters
     standing_.compare_exchange_strong(expected, standing, std::memory_order_seq_cst);
@@ -570,40 +476,35 @@ inline void ThreadPoolCore::close(Standing standing) noexcept {
 }
 
 /// Takes everything that nobody has begun and hands it to `drop`, which completes it.
-template <class Drop>
-void ThreadPoolCore::drain(Drop drop) noexcept {
-  const auto finish = [&drop](StateBase* task) {
+inline void ThreadPoolCore::drain(Drop drop, const std::exception_ptr& why) noexcept {
+  const auto next = [this]() -> StateBase* {
+    if (ordered() != nullptr) {
+      if (StateBase* const task = ordered()->take(); task != nullptr) return task;
+    }
+    if (StateBase* const task = queue_.pop(); task != nullptr) return task;
+    return steal(0);
+  };
+  while (StateBase* const task = next()) {
     if (task->phase() == Phase::posted) {
       task->discard();
       task->destroy();
-      return;
-    }
-    drop(*task);
-    task->release();
-  };
-  while (StateBase* const task = prioritized_.pop_if([](int) { return true; })) finish(task);
-  while (StateBase* const task = delayed_.pop_if([](Clock::time_point) { return true; })) {
-    finish(task);
-  }
-  while (StateBase* const task = queue_.pop()) finish(task);
-  const std::size_t started = started_.load(std::memory_order_acquire);
-  for (std::size_t i = 0; i < started; ++i) {
-    auto& deque = workers_[i].load(std::memory_order_acquire)->deque_;
-    while (!deque.empty()) {
-      if (StateBase* const task = deque.steal().item; task != nullptr) finish(task);
+    } else {
+      drop(*task, why);
+      task->release();
     }
   }
   for (;;) {
     StateBase* waiting = nullptr;
     {
-      const std::scoped_lock lock(waiting_mutex_);
-      for (WaitingTask* at = waiting_; at != nullptr && waiting == nullptr; at = at->next) {
-        // A task that is just leaving holds references still, or is past them.
-        if (!at->as_state().done() && at->as_state().try_add_reference()) waiting = &at->as_state();
+      const std::scoped_lock lock(accepting_);
+      for (WaitingTask* at = waiting_; at != nullptr && waiting == nullptr; at = at->next_) {
+        // One that is done is just leaving.
+        StateBase& task = at->as_state();
+        if (!task.done() && task.try_add_reference()) waiting = &task;
       }
     }
     if (waiting == nullptr) return;
-    drop(*waiting);
+    drop(*waiting, why);
     waiting->release();
   }
 }
@@ -611,14 +512,16 @@ void ThreadPoolCore::drain(Drop drop) noexcept {
 inline void ThreadPoolCore::shutdown(bool wait, bool cancel_futures) {
   close(Standing::shut);
   if (cancel_futures) {
-    drain([](StateBase& task) { task.cancel(); });
-  } else {
-    delayed_.purge();
+    drain([](StateBase& task, const std::exception_ptr&) { task.cancel(); }, nullptr);
+  } else if (ordered() != nullptr) {
+    ordered()->purge();
   }
-  if (has_work() || !delayed_.empty() || waiting_count_.load(std::memory_order_seq_cst) != 0) {
+  if (live_.load(std::memory_order_seq_cst) == 0 && (has_work() || has_more_to_come())) {
+    // A task was accepted, and the thread for it is not there (yet).
     std::exception_ptr failure;
-    if (live_.load(std::memory_order_seq_cst) == 0) start_worker(&failure);
-    if (failure != nullptr) drain([&failure](StateBase& task) { task.fail(failure); });
+    if (!start_worker(&failure) && failure != nullptr) {
+      drain([](StateBase& task, const std::exception_ptr& why) { task.fail(why); }, failure);
+    }
   }
   sleepers_.wake_all();
   if (!wait) return;
@@ -626,24 +529,6 @@ inline void ThreadPoolCore::shutdown(bool wait, bool cancel_futures) {
     throw Error("a worker cannot wait for the end of its own pool: use shutdown(false)");
   }
   join();
-}
-
-inline void ThreadPoolCore::break_pool(const std::exception_ptr& error) noexcept {
-  std::string why = "A thread initializer failed, the thread pool is not usable anymore";
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& exception) {
-    why += std::string(": ") + exception.what();
-  } catch (...) {
-    why += ": not derived from std::exception";
-  }
-  {
-    const std::scoped_lock lock(starting_);
-    if (why_broken_.empty()) why_broken_ = why;
-  }
-  close(Standing::broken);
-  drain([&why](StateBase& task) { task.fail(std::make_exception_ptr(BrokenThreadPool(why))); });
-  sleepers_.wake_all();
 }
 
 inline void ThreadPoolCore::join() noexcept {
@@ -692,6 +577,93 @@ inline ThreadPoolCore::~ThreadPoolCore() {
   while (StateBase* const task = queue_.pop()) task->release();
   const std::size_t started = started_.load(std::memory_order_relaxed);
   for (std::size_t i = 0; i < started; ++i) delete workers_[i].load(std::memory_order_relaxed);
+  delete[] workers_;
+  delete ordered_.load(std::memory_order_relaxed);
+}
+
+// ThreadPoolCore: an initializer that throws
+
+inline bool ThreadPoolCore::initialize(ThreadPoolCore& pool) noexcept {
+  try {
+    pool.settings_.initializer();
+    return true;
+  } catch (...) {
+    report_unraisable(std::current_exception(), "the initializer of a thread pool");
+    pool.break_pool(std::current_exception());
+    return false;
+  }
+}
+
+inline void ThreadPoolCore::break_pool(const std::exception_ptr& error) noexcept {
+  std::string why = "A thread initializer failed, the thread pool is not usable anymore: ";
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& exception) {
+    why += exception.what();
+  } catch (...) {
+    why += "not derived from std::exception";
+  }
+  {
+    const std::scoped_lock lock(starting_);
+    if (why_broken_.empty()) why_broken_ = why;
+  }
+  close(Standing::broken);
+  drain(
+      [](StateBase& task, const std::exception_ptr& reason) {
+        try {  // a new exception object for each future
+          std::rethrow_exception(reason);
+        } catch (const BrokenThreadPool& broken) {
+          task.fail(std::make_exception_ptr(broken));
+        }
+      },
+      std::make_exception_ptr(BrokenThreadPool(why)));
+  sleepers_.wake_all();
+}
+
+// ThreadPoolCore: tasks that wait for futures
+
+inline void ThreadPoolCore::enter(WaitingTask& task) {
+  const std::scoped_lock lock(accepting_);
+  if (standing_.load(std::memory_order_relaxed) != Standing::open) refuse();
+  task.as_state().set_owner(this);
+  task.next_ = waiting_;
+  if (waiting_ != nullptr) waiting_->previous_ = &task;
+  waiting_ = &task;
+  waiting_count_.fetch_add(1, std::memory_order_seq_cst);
+}
+
+inline void ThreadPoolCore::leave(WaitingTask& task) noexcept {
+  bool last = false;
+  {
+    const std::scoped_lock lock(accepting_);
+    (task.previous_ != nullptr ? task.previous_->next_ : waiting_) = task.next_;
+    if (task.next_ != nullptr) task.next_->previous_ = task.previous_;
+    last = waiting_count_.fetch_sub(1, std::memory_order_seq_cst) == 1;
+  }
+  if (!last) return;
+  if (standing_.load(std::memory_order_seq_cst) != Standing::open) sleepers_.wake_all();
+  tell_idle_waiters();
+}
+
+inline void ThreadPoolCore::enqueue(StateBase& task) noexcept {
+  const TaskOptions* const options = task.options();
+  try {
+    if (options != nullptr && options->priority != 0) {
+      ordered_tasks().add(task, options->priority);
+    } else {
+      queue_.push_accepted(&task);
+    }
+  } catch (...) {  // std::bad_alloc
+    task.fail(std::current_exception());
+    task.release();
+    return;
+  }
+  if (live_.load(std::memory_order_relaxed) == 0) start_worker();
+  notify();
+  const std::size_t started = started_.load(std::memory_order_acquire);
+  for (std::size_t i = 0; i < started; ++i) {
+    workers_[i].load(std::memory_order_acquire)->wake_from_wait();
+  }
 }
 
 }  // namespace concurrent::futures::detail

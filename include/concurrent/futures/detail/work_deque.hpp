@@ -7,9 +7,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <utility>
-#include <vector>
 
 namespace concurrent::futures::detail {
 
@@ -36,10 +33,10 @@ class WorkDeque {
     std::uint64_t ticket = 0;
   };
 
-  explicit WorkDeque(std::size_t capacity = 256) { ring_ = keep(capacity); }
+  explicit WorkDeque(std::size_t capacity = 256) : ring_(new Ring(capacity, nullptr)) {}
   WorkDeque(const WorkDeque&) = delete;
   WorkDeque& operator=(const WorkDeque&) = delete;
-  ~WorkDeque() = default;
+  ~WorkDeque() { delete ring_.load(std::memory_order_relaxed); }  // alone with it
 
   /// The owner only. Strong exception guarantee (std::bad_alloc when it grows).
   void push(Entry entry) {
@@ -104,7 +101,14 @@ class WorkDeque {
  private:
   class Ring {
    public:
-    explicit Ring(std::size_t capacity) : mask_(capacity - 1), slots_(new Slot[capacity]) {}
+    Ring(std::size_t capacity, const Ring* outgrown)
+        : mask_(capacity - 1), slots_(new Slot[capacity]), outgrown_(outgrown) {}
+    Ring(const Ring&) = delete;
+    Ring& operator=(const Ring&) = delete;
+    ~Ring() {
+      delete[] slots_;
+      delete outgrown_;
+    }
     [[nodiscard]] std::int64_t capacity() const { return static_cast<std::int64_t>(mask_) + 1; }
     // relaxed both: D2, D8 and D10 order them, and a torn pair makes D8 fail
     void put(std::int64_t index, Entry entry) noexcept {
@@ -124,15 +128,12 @@ class WorkDeque {
       std::atomic<std::uint64_t> ticket;
     };
     std::size_t mask_;
-    std::unique_ptr<Slot[]> slots_;
+    Slot* slots_;
+    const Ring* outgrown_;  // kept as long as this one
   };
 
-  Ring* keep(std::size_t capacity) {
-    rings_.push_back(std::make_unique<Ring>(capacity));
-    return rings_.back().get();
-  }
   Ring* grow(const Ring& full, std::int64_t top, std::int64_t bottom) {
-    Ring* const larger = keep(2 * static_cast<std::size_t>(full.capacity()));
+    auto* const larger = new Ring(2 * static_cast<std::size_t>(full.capacity()), &full);
     for (std::int64_t i = top; i < bottom; ++i) larger->put(i, full.get(i));  // D9
     ring_.store(larger, std::memory_order_release);                           // D10
     return larger;
@@ -140,8 +141,7 @@ class WorkDeque {
 
   alignas(64) std::atomic<std::int64_t> top_{0};
   alignas(64) std::atomic<std::int64_t> bottom_{0};
-  std::atomic<Ring*> ring_{nullptr};
-  std::vector<std::unique_ptr<Ring>> rings_;  // the owner's
+  std::atomic<Ring*> ring_;
 };
 
 }  // namespace concurrent::futures::detail

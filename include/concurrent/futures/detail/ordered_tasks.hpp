@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The tasks of a pool that start by priority or by the clock.
+
+#include <atomic>
+#include <concurrent/detail/standard.hpp>
+#include <concurrent/futures/detail/state.hpp>
+#include <concurrent/futures/detail/thread_pool_core.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace concurrent::futures::detail {
+
+/// A binary heap of tasks with a key; equal keys come out in the order they went in.
+template <class Key>
+class TaskHeap {
+ public:
+  struct Entry {
+    Key key;  // smallest first
+    std::uint64_t number;
+    int priority;
+    StateBase* task;
+
+    [[nodiscard]] bool before(const Entry& other) const {
+      if (key != other.key) return key < other.key;
+      return number < other.number;
+    }
+  };
+
+  [[nodiscard]] bool empty() const { return entries_.empty(); }
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  [[nodiscard]] const Entry& top() const { return entries_.front(); }
+
+  void push(Entry entry) {
+    std::size_t at = entries_.size();
+    entries_.push_back(entry);
+    while (at != 0 && entry.before(entries_[(at - 1) / 2])) {
+      entries_[at] = entries_[(at - 1) / 2];
+      at = (at - 1) / 2;
+    }
+    entries_[at] = entry;
+  }
+  Entry pop() {
+    const Entry first = entries_.front();
+    const Entry last = entries_.back();
+    entries_.pop_back();
+    if (!entries_.empty()) sink(last);
+    return first;
+  }
+  /// Takes out every entry whose task is done, chained through `dropped`.
+  void take_done(std::vector<StateBase*>& dropped) {
+    std::vector<Entry> all;
+    all.swap(entries_);
+    entries_.reserve(all.size());
+    for (const Entry& entry : all) {
+      if (entry.task->done()) {
+        dropped.push_back(entry.task);
+      } else {
+        push(entry);
+      }
+    }
+  }
+
+ private:
+  void sink(const Entry& entry) {
+    std::size_t at = 0;
+    for (;;) {
+      std::size_t child = 2 * at + 1;
+      if (child >= entries_.size()) break;
+      if (child + 1 < entries_.size() && entries_[child + 1].before(entries_[child])) ++child;
+      if (!entries_[child].before(entry)) break;
+      entries_[at] = entries_[child];
+      at = child;
+    }
+    entries_[at] = entry;
+  }
+
+  std::vector<Entry> entries_;
+};
+
+/// A mutex is enough: whoever wants an order pays for it, and the counts let everyone else pass.
+///
+/// **Thread safety** all members. The counts are sequentially consistent, as the workers' last look
+/// before they sleep goes by them.
+class OrderedTasksByHeap final : public OrderedTasks {
+ public:
+  explicit OrderedTasksByHeap(ThreadPoolCore::Queue& queue) : queue_(queue) {}
+
+  void add(StateBase& task, int priority) override {
+    const std::scoped_lock lock(mutex_);
+    ready_.push({-std::int64_t{priority}, next_number_++, priority, &task});
+    count();
+  }
+  void add(StateBase& task, int priority, Clock::time_point start) override {
+    const std::scoped_lock lock(mutex_);
+    delayed_.push({start.time_since_epoch().count(), next_number_++, priority, &task});
+    count();
+  }
+  StateBase* next_urgent() noexcept override {
+    if (empty()) return nullptr;
+    const std::scoped_lock lock(mutex_);
+    move_due();
+    return !ready_.empty() && ready_.top().key < 0 ? pop(ready_) : nullptr;
+  }
+  StateBase* next() noexcept override {
+    if (queued() == 0) return nullptr;
+    const std::scoped_lock lock(mutex_);
+    return pop(ready_);
+  }
+  StateBase* take() noexcept override {
+    if (empty()) return nullptr;
+    const std::scoped_lock lock(mutex_);
+    StateBase* const task = pop(ready_);
+    return task != nullptr ? task : pop(delayed_);
+  }
+  [[nodiscard]] bool ready() const noexcept override {
+    return queued() != 0 || first_due() <= Clock::now();
+  }
+  [[nodiscard]] bool empty() const noexcept override {
+    return queued() == 0 && first_due() == no_time;
+  }
+  [[nodiscard]] std::size_t queued() const noexcept override {
+    return queued_.load(std::memory_order_seq_cst);
+  }
+  [[nodiscard]] Clock::time_point first_due() const noexcept override {
+    return Clock::time_point(Clock::duration(first_due_.load(std::memory_order_seq_cst)));
+  }
+  void purge() noexcept override {
+    std::vector<StateBase*> dropped;
+    {
+      const std::scoped_lock lock(mutex_);
+      try {
+        delayed_.take_done(dropped);
+      } catch (...) {  // std::bad_alloc: they go when they are due
+      }
+      count();
+    }
+    for (StateBase* const task : dropped) task->release();
+  }
+
+ private:
+  using Heap = TaskHeap<std::int64_t>;
+
+  void count() noexcept {
+    queued_.store(ready_.size(), std::memory_order_seq_cst);
+    const auto due = delayed_.empty() ? no_time.time_since_epoch().count() : delayed_.top().key;
+    first_due_.store(due, std::memory_order_seq_cst);
+  }
+  StateBase* pop(Heap& heap) noexcept {
+    if (heap.empty()) return nullptr;
+    StateBase* const task = heap.pop().task;
+    count();
+    return task;
+  }
+  /// Those without a priority join the queue, as if submitted now.
+  void move_due() noexcept {
+    if (delayed_.empty()) return;
+    const auto now = Clock::now().time_since_epoch().count();
+    while (!delayed_.empty() && delayed_.top().key <= now) {
+      Heap::Entry entry = delayed_.top();
+      try {
+        if (entry.priority == 0) {
+          queue_.push_accepted(entry.task);
+        } else {
+          entry.key = -std::int64_t{entry.priority};
+          ready_.push(entry);
+        }
+      } catch (...) {  // std::bad_alloc: it stays due, and is tried again
+        return;
+      }
+      delayed_.pop();
+      count();
+    }
+  }
+
+  ThreadPoolCore::Queue& queue_;
+  mutable std::mutex mutex_;
+  std::uint64_t next_number_ = 0;  // guarded, as are the heaps
+  Heap ready_;
+  Heap delayed_;
+  std::atomic<std::size_t> queued_{0};
+  std::atomic<std::int64_t> first_due_{no_time.time_since_epoch().count()};
+};
+
+inline OrderedTasks& ThreadPoolCore::ordered_tasks() {
+  OrderedTasks* tasks = ordered();
+  if (tasks != nullptr) return *tasks;
+  auto* const mine = new OrderedTasksByHeap(queue_);
+  // release: pairs with ordered(); a failure reads the winner's
+  if (ordered_.compare_exchange_strong(tasks, mine, std::memory_order_acq_rel,
+                                       std::memory_order_acquire)) {
+    return *mine;
+  }
+  delete mine;
+  return *tasks;
+}
+
+/// @throws as submit. `start` in the past: now.
+inline void ThreadPoolCore::submit_ordered(StateBase& task, int priority, Clock::time_point start) {
+  task.set_owner(this);
+  if (start > Clock::now()) {
+    const std::scoped_lock lock(accepting_);
+    if (standing_.load(std::memory_order_relaxed) != Standing::open) refuse();
+    ordered_tasks().add(task, priority, start);
+  } else if (settings_.push_where_room == nullptr || is_worker_thread()) {
+    push_ordered(task, priority, Queue::unbounded);
+  } else if (!settings_.push_where_room(*this, task, priority)) {
+    return;
+  }
+  ensure_worker(task);
+}
+
+/// False: `limit` tasks are queued already.
+inline bool ThreadPoolCore::push_ordered(StateBase& task, int priority, std::size_t limit) {
+  const std::scoped_lock lock(accepting_);
+  if (standing_.load(std::memory_order_relaxed) != Standing::open) refuse();
+  OrderedTasks& tasks = ordered_tasks();
+  if (limit != Queue::unbounded && queue_.size() + tasks.queued() >= limit) return false;
+  tasks.add(task, priority);
+  return true;
+}
+
+}  // namespace concurrent::futures::detail
