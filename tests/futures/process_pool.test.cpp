@@ -262,7 +262,7 @@ TEST_CASE("a worker ends after max_tasks_per_child tasks, and a backlog is compl
   CHECK(tasks_of.size() >= 14);
   for (const auto& [pid, tasks] : tasks_of) {
     CHECK(tasks <= 3);
-    if (tasks == 3) CHECK(within(10s, [pid = pid] { return gone(pid); }));
+    if (tasks == 3) CHECK(within(10s, [worker = pid] { return gone(worker); }));
   }
 }
 
