@@ -412,9 +412,10 @@ inline bool ThreadPoolCore::nobody_keeps_time() const noexcept {
          alarm_.load(std::memory_order_relaxed) == none.time_since_epoch().count();
 }
 
+/// From the workers after `thief`, and from that one last: to drain, any number will do.
 inline StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
   const std::size_t started = started_.load(std::memory_order_acquire);
-  for (std::size_t step = 1; step < started; ++step) {
+  for (std::size_t step = 1; step <= started; ++step) {
     const std::size_t victim = (thief + step) % started;
     auto& deque = workers_[victim].load(std::memory_order_acquire)->deque_;
     while (!deque.empty()) {
