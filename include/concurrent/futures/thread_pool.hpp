@@ -126,7 +126,8 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
  private:
   static detail::ThreadPoolCore::Settings settings_of(std::size_t max_workers);
   static detail::ThreadPoolCore::Settings settings_of(Options options);
-  void submit_task(detail::StateBase& task, const TaskOptions* options);
+  template <class TaskSettings>
+  void submit_task(detail::StateBase& task, const TaskSettings* options);
   struct NoOptions {};
   template <class TaskSettings, class F, class... Args>
   auto launch(TaskSettings options, F&& fn, Args&&... args)
@@ -169,7 +170,8 @@ inline detail::ThreadPoolCore::Settings ThreadPoolExecutor::settings_of(Options 
   return settings;
 }
 
-inline void ThreadPoolExecutor::submit_task(detail::StateBase& task, const TaskOptions* options) {
+template <class TaskSettings>
+void ThreadPoolExecutor::submit_task(detail::StateBase& task, const TaskSettings* options) {
   using Clock = std::chrono::steady_clock;
   if (!options->timeout.forever()) {
     throw std::invalid_argument(

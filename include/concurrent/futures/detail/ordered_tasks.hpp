@@ -7,6 +7,7 @@
 #include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/state.hpp>
 #include <concurrent/futures/detail/thread_pool_core.hpp>
+#include <concurrent/futures/task_options.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -86,9 +87,13 @@ class TaskHeap {
 ///
 /// **Thread safety** all members. The counts are sequentially consistent, as the workers' last look
 /// before they sleep goes by them.
+///
+/// A template, so that only programs that order their tasks compile it: of a class the compiler
+/// would inline speculative calls into every worker.
+template <class Queue>
 class OrderedTasksByHeap final : public OrderedTasks {
  public:
-  explicit OrderedTasksByHeap(ThreadPoolCore::Queue& queue) : queue_(queue) {}
+  explicit OrderedTasksByHeap(Queue& queue) : queue_(queue) {}
 
   void add(StateBase& task, int priority) override {
     const std::scoped_lock lock(mutex_);
@@ -177,7 +182,7 @@ class OrderedTasksByHeap final : public OrderedTasks {
     }
   }
 
-  ThreadPoolCore::Queue& queue_;
+  Queue& queue_;
   mutable std::mutex mutex_;
   std::uint64_t next_number_ = 0;  // guarded, as are the heaps
   Heap ready_;
@@ -186,10 +191,11 @@ class OrderedTasksByHeap final : public OrderedTasks {
   std::atomic<std::int64_t> first_due_{no_time.time_since_epoch().count()};
 };
 
-inline OrderedTasks& ThreadPoolCore::ordered_tasks() {
+template <class TasksQueue>
+OrderedTasks& ThreadPoolCore::ordered_tasks() {
   OrderedTasks* tasks = ordered();
   if (tasks != nullptr) return *tasks;
-  auto* const mine = new OrderedTasksByHeap(queue_);
+  auto* const mine = new OrderedTasksByHeap<TasksQueue>(queue_);
   // release: pairs with ordered(); a failure reads the winner's
   if (ordered_.compare_exchange_strong(tasks, mine, std::memory_order_acq_rel,
                                        std::memory_order_acquire)) {
@@ -200,28 +206,50 @@ inline OrderedTasks& ThreadPoolCore::ordered_tasks() {
 }
 
 /// @throws as submit. `start` in the past: now.
-inline void ThreadPoolCore::submit_ordered(StateBase& task, int priority, Clock::time_point start) {
+template <class TasksQueue>
+void ThreadPoolCore::submit_ordered(StateBase& task, int priority, Clock::time_point start) {
   task.set_owner(this);
   if (start > Clock::now()) {
     const std::scoped_lock lock(accepting_);
     if (standing_.load(std::memory_order_relaxed) != Standing::open) refuse();
-    ordered_tasks().add(task, priority, start);
+    ordered_tasks<TasksQueue>().add(task, priority, start);
   } else if (settings_.push_where_room == nullptr || is_worker_thread()) {
-    push_ordered(task, priority, Queue::unbounded);
-  } else if (!settings_.push_where_room(*this, task, priority)) {
+    push_ordered<TasksQueue>(*this, task, TasksQueue::unbounded);
+  } else if (!settings_.push_where_room(*this, task, &push_ordered<TasksQueue>)) {
     return;
   }
   ensure_worker(task);
 }
 
 /// False: `limit` tasks are queued already.
-inline bool ThreadPoolCore::push_ordered(StateBase& task, int priority, std::size_t limit) {
-  const std::scoped_lock lock(accepting_);
-  if (standing_.load(std::memory_order_relaxed) != Standing::open) refuse();
-  OrderedTasks& tasks = ordered_tasks();
-  if (limit != Queue::unbounded && queue_.size() + tasks.queued() >= limit) return false;
-  tasks.add(task, priority);
+template <class TasksQueue>
+bool ThreadPoolCore::push_ordered(ThreadPoolCore& pool, StateBase& task, std::size_t limit) {
+  const std::scoped_lock lock(pool.accepting_);
+  if (pool.standing_.load(std::memory_order_relaxed) != Standing::open) pool.refuse();
+  OrderedTasks& tasks = pool.ordered_tasks<TasksQueue>();
+  if (limit != TasksQueue::unbounded && pool.queue_.size() + tasks.queued() >= limit) return false;
+  tasks.add(task, task.options()->priority);
   return true;
+}
+
+/// Queues a task whose futures are done.
+template <class TasksQueue>
+void ThreadPoolCore::enqueue(StateBase& task) noexcept {
+  const TaskOptions* const options = task.options();
+  try {
+    if (options != nullptr && options->priority != 0) {
+      ordered_tasks<TasksQueue>().add(task, options->priority);
+    } else {
+      queue_.push_accepted(&task);
+    }
+  } catch (...) {  // std::bad_alloc
+    task.fail(std::current_exception());
+    task.release();
+    return;
+  }
+  if (live_.load(std::memory_order_relaxed) == 0) start_worker();
+  notify();
+  wake_waiting_workers();
 }
 
 }  // namespace concurrent::futures::detail

@@ -326,7 +326,7 @@ inline bool StateBase::move(Phase from, Phase to) noexcept {
   }
 }
 
-inline void StateBase::restore(Phase to) noexcept {
+[[gnu::cold]] inline void StateBase::restore(Phase to) noexcept {
   std::uint32_t expected = status_.load(std::memory_order_relaxed);  // only `awaited` can change
   // release: pairs with S1 of the next claim
   while (!status_.compare_exchange_weak(expected,
@@ -354,7 +354,7 @@ inline void StateBase::publish_in_turn(Phase outcome) noexcept {
   if (waiters_.load(std::memory_order_seq_cst) != nullptr) Cascade::append(take_continuations());
 }
 
-inline Continuation* StateBase::take_continuations() noexcept {
+[[gnu::cold]] inline Continuation* StateBase::take_continuations() noexcept {
   // C5 acq_rel: acquire for the nodes (C2), release so that C2's failure sees the outcome
   Continuation* newest = waiters_.exchange(closed(), std::memory_order_acq_rel);
   if (newest == nullptr || newest == closed()) return nullptr;
@@ -368,7 +368,7 @@ inline Continuation* StateBase::take_continuations() noexcept {
   return oldest;
 }
 
-inline bool StateBase::cancel() noexcept {
+[[gnu::cold]] inline bool StateBase::cancel() noexcept {
   if (claim(Phase::setting)) {
     discard();  // captures are gone before the cancellation is visible
     publish(Phase::cancelled);
@@ -377,14 +377,14 @@ inline bool StateBase::cancel() noexcept {
   return phase() == Phase::cancelled;
 }
 
-inline void StateBase::fail(std::exception_ptr error) noexcept {
+[[gnu::cold]] inline void StateBase::fail(std::exception_ptr error) noexcept {
   if (!claim(Phase::setting)) return;
   discard();
   store_error(std::move(error));
   publish(Phase::error);
 }
 
-inline bool StateBase::add(Continuation& node) noexcept {
+[[gnu::noinline]] inline bool StateBase::add(Continuation& node) noexcept {
   if (done()) return false;  // C1
   node.source_ = this;
   Continuation* head = waiters_.load(std::memory_order_relaxed);  // C2 compares it
@@ -405,12 +405,12 @@ inline bool StateBase::add(Continuation& node) noexcept {
   return true;
 }
 
-inline bool StateBase::remove(Continuation& node) noexcept {
+[[gnu::cold]] inline bool StateBase::remove(Continuation& node) noexcept {
   const std::scoped_lock lock(striped_mutex(this));  // C7
   return unlink(node);
 }
 
-inline bool StateBase::unlink(Continuation& node) noexcept {
+[[gnu::cold]] inline bool StateBase::unlink(Continuation& node) noexcept {
   // acquire: pairs with C2, the nodes below the head are read
   Continuation* head = waiters_.load(std::memory_order_acquire);
   while (head == &node) {
@@ -440,7 +440,7 @@ inline bool StateBase::spin() const noexcept {
   return done();
 }
 
-inline bool StateBase::wait(Deadline deadline) noexcept {
+[[gnu::noinline]] inline bool StateBase::wait(Deadline deadline) noexcept {
   if (spin()) return true;
   std::uint32_t seen = status_.load(std::memory_order_acquire);  // S4
   for (;;) {
@@ -484,7 +484,7 @@ inline void StateBase::release() noexcept {
 }
 
 // The last owner of a state that nobody can complete any more. What hangs on it learns that.
-inline void StateBase::abandon() noexcept {
+[[gnu::cold]] inline void StateBase::abandon() noexcept {
   references_.store(1, std::memory_order_relaxed);  // at 0, nobody else changes it
   if (claim(Phase::setting) || move(Phase::running, Phase::setting)) discard();
   publish_in_turn(Phase::cancelled);
@@ -512,7 +512,7 @@ inline void Cascade::take(Continuation* list) noexcept {
   while (last_->next_ != nullptr) last_ = last_->next_;
 }
 
-inline void Cascade::run(Continuation* list) noexcept {
+[[gnu::noinline]] inline void Cascade::run(Continuation* list) noexcept {
   Cascade cascade;
   cascade.take(list);
   if (cascade.first_ == nullptr) return;

@@ -80,6 +80,7 @@ class Worker final : public Helper {
   void run(StateBase& task) noexcept;
   void run_claimed(StateBase& task) noexcept;
   bool take_from_bottom(StateBase& target) noexcept;
+  bool wait_for_dependency(StateBase& dependency, Deadline deadline) noexcept;
   void begin_search() noexcept;
   void end_search() noexcept;
   StateBase* search() noexcept;
@@ -154,6 +155,9 @@ class ThreadPoolCore final {
   using Queue = TaskQueue<StateBase>;
   using Clock = Deadline::Clock;
 
+  /// Queues a task unless as many are queued already: then false.
+  using TryPush = bool (*)(ThreadPoolCore& pool, StateBase& task, std::size_t limit);
+
   struct Settings {
     std::size_t max_workers = 1;
     std::string thread_name_prefix;  // empty: the default
@@ -161,7 +165,7 @@ class ThreadPoolCore final {
     bool (*run_initializer)(ThreadPoolCore&) noexcept = nullptr;
     std::size_t max_pending = 0;  // 0: unbounded
     WhenFull when_full = WhenFull::block;
-    bool (*push_where_room)(ThreadPoolCore&, StateBase&, int priority) = nullptr;
+    bool (*push_where_room)(ThreadPoolCore&, StateBase&, TryPush) = nullptr;
   };
 
   explicit ThreadPoolCore(Settings settings);
@@ -183,7 +187,9 @@ class ThreadPoolCore final {
   [[nodiscard]] bool is_worker_thread() const noexcept { return current_worker() != nullptr; }
 
   // Ordered tasks (ordered_tasks.hpp)
+  template <class TasksQueue = Queue>
   OrderedTasks& ordered_tasks();
+  template <class TasksQueue = Queue>
   void submit_ordered(StateBase& task, int priority, Clock::time_point start);
 
   // Tasks that wait for futures (dependent_task.hpp)
@@ -191,6 +197,7 @@ class ThreadPoolCore final {
   void enter(WaitingTask& task);
   void leave(WaitingTask& task) noexcept;
   /// Queues a task that was accepted before, taking over a reference.
+  template <class TasksQueue = Queue>
   void enqueue(StateBase& task) noexcept;
   void keep_alive() noexcept;
   void release() noexcept;
@@ -198,7 +205,7 @@ class ThreadPoolCore final {
   // What settings point to
   static bool initialize(ThreadPoolCore& pool) noexcept;
   /// False: the task was run right here.
-  static bool push_where_room(ThreadPoolCore& pool, StateBase& task, int priority);
+  static bool push_where_room(ThreadPoolCore& pool, StateBase& task, TryPush try_push);
 
  private:
   friend class Worker;
@@ -208,9 +215,10 @@ class ThreadPoolCore final {
   ~ThreadPoolCore();
 
   [[nodiscard]] Worker* current_worker() const noexcept;
-  void push(StateBase& task);
-  bool push_ordered(StateBase& task, int priority, std::size_t limit);
-  bool try_push(StateBase& task, int priority);
+  template <class TasksQueue>
+  static bool push_ordered(ThreadPoolCore& pool, StateBase& task, std::size_t limit);
+  static bool try_push(ThreadPoolCore& pool, StateBase& task, std::size_t limit);
+  void wake_waiting_workers() noexcept;
   void wait_for_room(std::uint32_t epoch) noexcept;
   void run_here(StateBase& task) noexcept;
   void made_room() noexcept;

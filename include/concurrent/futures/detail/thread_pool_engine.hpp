@@ -4,7 +4,6 @@
 // The engine's moving parts; thread_pool_core.hpp says how they work together.
 
 #include <concurrent/futures/detail/thread_pool_core.hpp>
-#include <concurrent/futures/task_options.hpp>
 
 namespace concurrent::futures::detail {
 
@@ -66,7 +65,7 @@ inline StateBase* Worker::search() noexcept {
 }
 
 /// Sleeps until there may be work; false when the thread's life is over.
-inline bool Worker::sleep() noexcept {
+[[gnu::cold]] inline bool Worker::sleep() noexcept {
   Sleepers& sleepers = pool_.sleepers_;
   sleepers.sit_down(seat_);                     // Z6
   sleepers.end_search();                        // Z7
@@ -176,7 +175,7 @@ inline bool Worker::take_from_bottom(StateBase& target) noexcept {
   }
 }
 
-inline Help Worker::run_one_for(StateBase& target) noexcept {
+[[gnu::noinline]] inline Help Worker::run_one_for(StateBase& target) noexcept {
   if (target.phase() == Phase::pending && target.owner() == &pool_) {
     StateBase* const dependency = target.acquire_dependency();
     if (dependency == nullptr) {
@@ -201,11 +200,17 @@ inline bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
     if (run_one_for(target) == Help::ran) continue;
     StateBase* const dependency = target.acquire_dependency();
     if (dependency == nullptr) return target.wait(deadline);
-    const bool came = wait(*dependency, deadline);
-    dependency->release();
-    if (!came) return target.done();
+    if (!wait_for_dependency(*dependency, deadline)) return target.done();
   }
   return true;
+}
+
+/// Takes over the reference.
+[[gnu::cold, gnu::noinline]] inline bool Worker::wait_for_dependency(StateBase& dependency,
+                                                                     Deadline deadline) noexcept {
+  const bool came = wait(dependency, deadline);
+  dependency.release();
+  return came;
 }
 
 inline void Worker::block_on(std::atomic<std::uint32_t>& word) noexcept {
@@ -218,7 +223,7 @@ inline void Worker::unblock() noexcept {
   blocked_on_ = nullptr;
 }
 
-inline void Worker::wake_from_wait() noexcept {
+[[gnu::cold]] inline void Worker::wake_from_wait() noexcept {
   const std::scoped_lock lock(blocked_mutex_);
   if (blocked_on_ == nullptr) return;
   blocked_on_->store(0, std::memory_order_seq_cst);
@@ -227,7 +232,7 @@ inline void Worker::wake_from_wait() noexcept {
 
 // ThreadPoolCore: taking tasks
 
-inline ThreadPoolCore::ThreadPoolCore(Settings settings)
+[[gnu::cold]] inline ThreadPoolCore::ThreadPoolCore(Settings settings)
     : settings_(std::move(settings)),
       spinning_turns_(concurrent::detail::os::usable_cpus() > 1 ? 200 : 0),  // about 10 us
       workers_(new std::atomic<Worker*>[settings_.max_workers]()) {}
@@ -252,7 +257,7 @@ inline void ThreadPoolCore::submit(StateBase& task) {
   } else if (settings_.push_where_room == nullptr) {
     if (queue_.push(&task) == Queue::Push::closed) refuse();  // Z1
     ensure_worker(task);
-  } else if (settings_.push_where_room(*this, task, 0)) {
+  } else if (settings_.push_where_room(*this, task, &try_push)) {
     ensure_worker(task);
   }
 }
@@ -287,10 +292,11 @@ inline void ThreadPoolCore::ensure_worker(StateBase& task) {
 
 // ThreadPoolCore: a bounded queue
 
-inline bool ThreadPoolCore::push_where_room(ThreadPoolCore& pool, StateBase& task, int priority) {
+[[gnu::cold]] inline bool ThreadPoolCore::push_where_room(ThreadPoolCore& pool, StateBase& task,
+                                                          TryPush try_push) {
   for (;;) {
     const std::uint32_t epoch = pool.room_.load(std::memory_order_seq_cst);
-    if (pool.try_push(task, priority)) return true;
+    if (try_push(pool, task, pool.settings_.max_pending)) return true;
     switch (pool.settings_.when_full) {
       case WhenFull::throw_error:
         throw QueueFullError("the executor has as many pending tasks as .max_pending allows: " +
@@ -304,14 +310,11 @@ inline bool ThreadPoolCore::push_where_room(ThreadPoolCore& pool, StateBase& tas
   }
 }
 
-/// @throws ShutdownError, BrokenThreadPool. False: the queue is full.
-inline bool ThreadPoolCore::try_push(StateBase& task, int priority) {
-  if (priority != 0) return push_ordered(task, priority, settings_.max_pending);
-  const std::size_t elsewhere = ordered() != nullptr ? ordered()->queued() : 0;
-  const std::size_t limit =
-      settings_.max_pending > elsewhere ? settings_.max_pending - elsewhere : 0;
-  const auto push = queue_.push(&task, limit);
-  if (push == Queue::Push::closed) refuse();
+inline bool ThreadPoolCore::try_push(ThreadPoolCore& pool, StateBase& task, std::size_t limit) {
+  const OrderedTasks* const ordered = pool.ordered();
+  const std::size_t elsewhere = ordered != nullptr ? ordered->queued() : 0;
+  const auto push = pool.queue_.push(&task, limit > elsewhere ? limit - elsewhere : 0);
+  if (push == Queue::Push::closed) pool.refuse();
   return push == Queue::Push::done;
 }
 
@@ -401,12 +404,12 @@ inline bool ThreadPoolCore::has_more_to_come() const noexcept {
          waiting_count_.load(std::memory_order_seq_cst) != 0;
 }
 
-inline bool ThreadPoolCore::may_leave() const noexcept {
+[[gnu::cold]] inline bool ThreadPoolCore::may_leave() const noexcept {
   return standing_.load(std::memory_order_seq_cst) != Standing::open && !has_work() &&
          !has_more_to_come();
 }
 
-inline bool ThreadPoolCore::nobody_keeps_time() const noexcept {
+[[gnu::cold]] inline bool ThreadPoolCore::nobody_keeps_time() const noexcept {
   constexpr auto none = OrderedTasks::no_time;
   return ordered() != nullptr && ordered()->first_due() != none &&
          alarm_.load(std::memory_order_relaxed) == none.time_since_epoch().count();
@@ -425,7 +428,7 @@ inline StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
   return nullptr;
 }
 
-inline void ThreadPoolCore::worker_left() noexcept {
+[[gnu::cold]] inline void ThreadPoolCore::worker_left() noexcept {
   live_.fetch_sub(1, std::memory_order_seq_cst);
   // One leaves, so the others should look whether they may.
   if (standing_.load(std::memory_order_seq_cst) != Standing::open) sleepers_.wake_all();
@@ -433,13 +436,13 @@ inline void ThreadPoolCore::worker_left() noexcept {
   release();
 }
 
-inline bool ThreadPoolCore::is_idle() noexcept {
+[[gnu::cold]] inline bool ThreadPoolCore::is_idle() noexcept {
   return !has_work() && !has_more_to_come() && in_callers_.load(std::memory_order_seq_cst) == 0 &&
          sleepers_.searching() == 0 &&
          sleepers_.sleeping() == live_.load(std::memory_order_seq_cst) && !has_work();
 }
 
-inline void ThreadPoolCore::tell_idle_waiters() noexcept {
+[[gnu::cold]] inline void ThreadPoolCore::tell_idle_waiters() noexcept {
   if (idle_waiters_.load(std::memory_order_seq_cst) == 0) return;
   idle_epoch_.fetch_add(1, std::memory_order_seq_cst);
   concurrent::detail::os::futex_wake_all(idle_epoch_);
@@ -464,7 +467,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 
 // ThreadPoolCore: the end
 
-inline void ThreadPoolCore::close(Standing standing) noexcept {
+[[gnu::cold]] inline void ThreadPoolCore::close(Standing standing) noexcept {
   {
     const std::scoped_lock lock(accepting_);
     Standing expected = Standing::open;
@@ -477,7 +480,7 @@ inline void ThreadPoolCore::close(Standing standing) noexcept {
 }
 
 /// Takes everything that nobody has begun and hands it to `drop`, which completes it.
-inline void ThreadPoolCore::drain(Drop drop, const std::exception_ptr& why) noexcept {
+[[gnu::cold]] inline void ThreadPoolCore::drain(Drop drop, const std::exception_ptr& why) noexcept {
   const auto next = [this]() -> StateBase* {
     if (ordered() != nullptr) {
       if (StateBase* const task = ordered()->take(); task != nullptr) return task;
@@ -510,7 +513,7 @@ inline void ThreadPoolCore::drain(Drop drop, const std::exception_ptr& why) noex
   }
 }
 
-inline void ThreadPoolCore::shutdown(bool wait, bool cancel_futures) {
+[[gnu::cold]] inline void ThreadPoolCore::shutdown(bool wait, bool cancel_futures) {
   close(Standing::shut);
   if (cancel_futures) {
     drain([](StateBase& task, const std::exception_ptr&) { task.cancel(); }, nullptr);
@@ -532,7 +535,7 @@ inline void ThreadPoolCore::shutdown(bool wait, bool cancel_futures) {
   join();
 }
 
-inline void ThreadPoolCore::join() noexcept {
+[[gnu::cold]] inline void ThreadPoolCore::join() noexcept {
   const std::scoped_lock lock(joining_);
   for (std::size_t i = 0;; ++i) {
     {
@@ -546,7 +549,7 @@ inline void ThreadPoolCore::join() noexcept {
 
 /// The executor goes. In one of its own workers (a callback destroys the pool, say) nobody can wait
 /// for that worker, so the threads are left to finish what was accepted; they own what they need.
-inline void ThreadPoolCore::abandon() noexcept {
+[[gnu::cold]] inline void ThreadPoolCore::abandon() noexcept {
   if (!is_worker_thread()) {
     shutdown(true, false);
     release();
@@ -573,7 +576,7 @@ inline void ThreadPoolCore::release() noexcept {
   if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
 }
 
-inline ThreadPoolCore::~ThreadPoolCore() {
+[[gnu::cold]] inline ThreadPoolCore::~ThreadPoolCore() {
   // What a thread that could not start left behind; nobody else is here.
   while (StateBase* const task = queue_.pop()) task->release();
   const std::size_t started = started_.load(std::memory_order_relaxed);
@@ -646,21 +649,8 @@ inline void ThreadPoolCore::leave(WaitingTask& task) noexcept {
   tell_idle_waiters();
 }
 
-inline void ThreadPoolCore::enqueue(StateBase& task) noexcept {
-  const TaskOptions* const options = task.options();
-  try {
-    if (options != nullptr && options->priority != 0) {
-      ordered_tasks().add(task, options->priority);
-    } else {
-      queue_.push_accepted(&task);
-    }
-  } catch (...) {  // std::bad_alloc
-    task.fail(std::current_exception());
-    task.release();
-    return;
-  }
-  if (live_.load(std::memory_order_relaxed) == 0) start_worker();
-  notify();
+/// A waiting worker may be waiting for a task that can be run only now.
+inline void ThreadPoolCore::wake_waiting_workers() noexcept {
   const std::size_t started = started_.load(std::memory_order_acquire);
   for (std::size_t i = 0; i < started; ++i) {
     workers_[i].load(std::memory_order_acquire)->wake_from_wait();
