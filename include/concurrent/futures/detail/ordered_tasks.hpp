@@ -126,7 +126,7 @@ class OrderedTasksByHeap final : public OrderedTasks {
     return queued() != 0 || first_due() <= Clock::now();
   }
   [[nodiscard]] bool empty() const noexcept override {
-    return queued() == 0 && first_due() == no_time;
+    return first_due() == no_time && queued() == 0;  // in the order in which tasks move
   }
   [[nodiscard]] std::size_t queued() const noexcept override {
     return queued_.load(std::memory_order_seq_cst);

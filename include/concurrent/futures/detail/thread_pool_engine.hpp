@@ -398,15 +398,17 @@ inline bool ThreadPoolCore::has_work() const noexcept {
   return ordered() != nullptr && ordered()->ready();
 }
 
-/// Whether something was accepted that cannot start yet.
+/// Whether something was accepted that cannot start yet. Tasks move from the waiting room to the
+/// ordered ones or the queue, and from the ordered ones to the queue, so who looks for any task
+/// must look in that order, or one on its way would be overlooked.
 inline bool ThreadPoolCore::has_more_to_come() const noexcept {
-  return (ordered() != nullptr && !ordered()->empty()) ||
-         waiting_count_.load(std::memory_order_seq_cst) != 0;
+  return waiting_count_.load(std::memory_order_seq_cst) != 0 ||
+         (ordered() != nullptr && !ordered()->empty());
 }
 
 [[gnu::cold]] inline bool ThreadPoolCore::may_leave() const noexcept {
-  return standing_.load(std::memory_order_seq_cst) != Standing::open && !has_work() &&
-         !has_more_to_come();
+  return standing_.load(std::memory_order_seq_cst) != Standing::open && !has_more_to_come() &&
+         !has_work();
 }
 
 [[gnu::cold]] inline bool ThreadPoolCore::nobody_keeps_time() const noexcept {
@@ -437,7 +439,7 @@ inline StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
 }
 
 [[gnu::cold]] inline bool ThreadPoolCore::is_idle() noexcept {
-  return !has_work() && !has_more_to_come() && in_callers_.load(std::memory_order_seq_cst) == 0 &&
+  return !has_more_to_come() && !has_work() && in_callers_.load(std::memory_order_seq_cst) == 0 &&
          sleepers_.searching() == 0 &&
          sleepers_.sleeping() == live_.load(std::memory_order_seq_cst) && !has_work();
 }
