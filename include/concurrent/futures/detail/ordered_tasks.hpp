@@ -247,7 +247,14 @@ void ThreadPoolCore::enqueue(StateBase& task) noexcept {
     task.release();
     return;
   }
-  if (live_.load(std::memory_order_relaxed) == 0) start_worker();
+  if (live_.load(std::memory_order_seq_cst) == 0) {
+    std::exception_ptr failure;
+    if (!start_worker(&failure) && failure != nullptr) fail_queued(failure);
+  }
+  // Against break_pool: either it finds the task in the queue, or this sees that it came by.
+  if (standing_.load(std::memory_order_seq_cst) == Standing::broken) {
+    fail_queued(std::make_exception_ptr(BrokenThreadPool(why_broken_)));
+  }
   notify();
   wake_waiting_workers();
 }

@@ -242,7 +242,9 @@ class ThreadPoolCore final {
 
   void close(Standing standing) noexcept;
   void break_pool(const std::exception_ptr& error) noexcept;
+  void drain_queues(Drop drop, const std::exception_ptr& why) noexcept;
   void drain(Drop drop, const std::exception_ptr& why) noexcept;
+  void fail_queued(const std::exception_ptr& why) noexcept;
   void join() noexcept;
 
   const Settings settings_;
@@ -256,7 +258,8 @@ class ThreadPoolCore final {
   std::atomic<Worker*>* const workers_;  // max_workers places, filled from the front, never emptied
   std::atomic<std::size_t> started_{0};
   std::atomic<std::size_t> live_{0};
-  std::mutex starting_;  // one new worker at a time
+  std::mutex starting_;     // one new worker at a time
+  bool abandoned_ = false;  // nobody will join the threads; guarded by starting_
   std::mutex joining_;
 
   std::mutex accepting_;            // what is not accepted through the queue's own lock

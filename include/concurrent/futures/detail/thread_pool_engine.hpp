@@ -169,6 +169,7 @@ inline bool Worker::take_from_bottom(StateBase& target) noexcept {
     const Phase phase = entry.item->phase();
     if (phase == Phase::pending || phase == Phase::posted) {
       deque_.push(entry);  // within the capacity that it had
+      pool_.notify();      // one that looked meanwhile may have gone to sleep
       return false;
     }
     entry.item->release();
@@ -265,14 +266,25 @@ inline void ThreadPoolCore::submit(StateBase& task) {
 /// Makes sure that somebody will run a task that was just queued. Only the very first thread can
 /// fail to start so that nobody is there: then the task is taken back.
 inline void ThreadPoolCore::ensure_worker(StateBase& task) {
-  if (live_.load(std::memory_order_relaxed) != 0) {
+  // seq_cst: a worker that is live only after this look sees the task
+  if (live_.load(std::memory_order_seq_cst) != 0) {
     notify();
     return;
   }
   std::exception_ptr failure;
-  if (start_worker(&failure) || failure == nullptr) return;
-  // A null failure means that the pool was closed meanwhile: shutdown looks after the queue.
-  if (live_.load(std::memory_order_relaxed) == 0 && revoke(task)) std::rethrow_exception(failure);
+  if (start_worker(&failure)) return;
+  if (failure == nullptr || live_.load(std::memory_order_seq_cst) != 0) {
+    notify();  // another thread started one; or the pool was closed, and shutdown looks after it
+    return;
+  }
+  const bool revoked = revoke(task);
+  fail_queued(failure);  // others that relied on that thread meanwhile
+  if (revoked) std::rethrow_exception(failure);
+}
+
+/// Nobody is left to run what is queued.
+[[gnu::cold]] inline void ThreadPoolCore::fail_queued(const std::exception_ptr& why) noexcept {
+  drain_queues([](StateBase& task, const std::exception_ptr& reason) { task.fail(reason); }, why);
 }
 
 /// Makes a queued task one that workers pass over. False: somebody has begun it.
@@ -330,6 +342,7 @@ inline void ThreadPoolCore::wait_for_room(std::uint32_t epoch) noexcept {
 }
 
 inline void ThreadPoolCore::run_here(StateBase& task) noexcept {
+  keep_alive();  // the task may destroy the executor
   in_callers_.fetch_add(1, std::memory_order_seq_cst);
   if (task.phase() == Phase::posted) {
     task.execute();
@@ -340,11 +353,14 @@ inline void ThreadPoolCore::run_here(StateBase& task) noexcept {
   }
   in_callers_.fetch_sub(1, std::memory_order_seq_cst);
   tell_idle_waiters();
+  release();
 }
 
 inline void ThreadPoolCore::made_room() noexcept {
   if (settings_.max_pending == 0) return;
-  if (blocked_submits_.load(std::memory_order_seq_cst) == 0) return;
+  // A read-modify-write, since the queue's head_ is stored with release only: it comes either
+  // before the submitter's own, which then sees the room, or after it, and sees the submitter.
+  if (blocked_submits_.fetch_add(0, std::memory_order_seq_cst) == 0) return;
   room_.fetch_add(1, std::memory_order_seq_cst);
   concurrent::detail::os::futex_wake_all(room_);
 }
@@ -368,30 +384,37 @@ inline void ThreadPoolCore::notify() noexcept {
   // Another thread may just have started the one that this task needed.
   if (index != 0 && sleepers_.searching() != 0) return true;
   const bool searches = settings_.run_initializer == nullptr;
-  Worker* worker = nullptr;
   keep_alive();
   live_.fetch_add(1, std::memory_order_seq_cst);
   if (searches) sleepers_.begin_search();
   try {
-    worker = new Worker(*this, index);
-    // The thread may end and be joined only after it is in workers_: join() takes starting_.
+    // It takes its place before it runs: who looks for work must see what it pushes, and who wakes
+    // waiting workers must find it. If the thread cannot be started, the next attempt uses it.
+    Worker* worker = workers_[index].load(std::memory_order_relaxed);
+    if (worker == nullptr) {
+      worker = new Worker(*this, index);
+      workers_[index].store(worker, std::memory_order_release);
+    }
+    // seq_cst: before all that the thread does, in the order in which others look (Z8)
+    started_.store(index + 1, std::memory_order_seq_cst);
+    // The thread may end and be joined only after this assignment: join() takes starting_.
     worker->thread = std::thread(&Worker::main, worker);
+    if (abandoned_) worker->thread.detach();
+    return true;
   } catch (...) {
     if (failure != nullptr) *failure = std::current_exception();
-    delete worker;
-    if (searches) sleepers_.end_search();
+    started_.store(index, std::memory_order_seq_cst);
     live_.fetch_sub(1, std::memory_order_seq_cst);
+    // Whoever pushed meanwhile relied on this search.
+    if (searches && sleepers_.end_search() && has_work()) sleepers_.wake_one();
     release();
     return false;
   }
-  workers_[index].store(worker, std::memory_order_release);
-  started_.store(index + 1, std::memory_order_release);
-  return true;
 }
 
 inline bool ThreadPoolCore::has_work() const noexcept {
   if (!queue_.empty()) return true;
-  const std::size_t started = started_.load(std::memory_order_acquire);
+  const std::size_t started = started_.load(std::memory_order_seq_cst);  // before D7, for Z8
   for (std::size_t i = 0; i < started; ++i) {
     if (!workers_[i].load(std::memory_order_acquire)->deque_.empty()) return true;
   }
@@ -472,17 +495,20 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 [[gnu::cold]] inline void ThreadPoolCore::close(Standing standing) noexcept {
   {
     const std::scoped_lock lock(accepting_);
-    Standing expected = Standing::open;
-    // release: for why_broken_; seq_cst: for may_leave and the blocked submitters
-    standing_.compare_exchange_strong(expected, standing, std::memory_order_seq_cst);
+    // A pool that breaks after it was closed is broken, as in Python. release: for why_broken_;
+    // seq_cst: for may_leave, enqueue and the blocked submitters
+    if (standing_.load(std::memory_order_relaxed) != Standing::broken) {
+      standing_.store(standing, std::memory_order_seq_cst);
+    }
   }
   queue_.close();
   room_.fetch_add(1, std::memory_order_seq_cst);
   concurrent::detail::os::futex_wake_all(room_);
 }
 
-/// Takes everything that nobody has begun and hands it to `drop`, which completes it.
-[[gnu::cold]] inline void ThreadPoolCore::drain(Drop drop, const std::exception_ptr& why) noexcept {
+/// Takes everything from the queues and hands it to `drop`, which completes it.
+[[gnu::cold]] inline void ThreadPoolCore::drain_queues(Drop drop,
+                                                       const std::exception_ptr& why) noexcept {
   const auto next = [this]() -> StateBase* {
     if (ordered() != nullptr) {
       if (StateBase* const task = ordered()->take(); task != nullptr) return task;
@@ -499,6 +525,11 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
       task->release();
     }
   }
+}
+
+/// The same with everything that nobody has begun.
+[[gnu::cold]] inline void ThreadPoolCore::drain(Drop drop, const std::exception_ptr& why) noexcept {
+  drain_queues(drop, why);
   for (;;) {
     StateBase* waiting = nullptr;
     {
@@ -560,6 +591,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
   shutdown(false, false);
   {
     const std::scoped_lock lock(joining_, starting_);
+    abandoned_ = true;  // for those that start later
     const std::size_t started = started_.load(std::memory_order_relaxed);
     for (std::size_t i = 0; i < started; ++i) {
       std::thread& thread = workers_[i].load(std::memory_order_relaxed)->thread;
@@ -579,10 +611,11 @@ inline void ThreadPoolCore::release() noexcept {
 }
 
 [[gnu::cold]] inline ThreadPoolCore::~ThreadPoolCore() {
-  // What a thread that could not start left behind; nobody else is here.
-  while (StateBase* const task = queue_.pop()) task->release();
-  const std::size_t started = started_.load(std::memory_order_relaxed);
-  for (std::size_t i = 0; i < started; ++i) delete workers_[i].load(std::memory_order_relaxed);
+  // Tasks that were revoked as no thread could be started; nobody else is here.
+  drain_queues([](StateBase& task, const std::exception_ptr&) { task.cancel(); }, nullptr);
+  for (std::size_t i = 0; i < settings_.max_workers; ++i) {
+    delete workers_[i].load(std::memory_order_relaxed);  // also those that never ran
+  }
   delete[] workers_;
   delete ordered_.load(std::memory_order_relaxed);
 }
