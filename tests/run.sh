@@ -20,7 +20,8 @@ Legs:
   clang    clang++-19, unoptimised, with the standard library's assertions: the same but consumers
            and single headers; also clang-format and clang-tidy
   libcxx   clang++-19 with libc++: as clang, without the examples
-  tsan     clang++-19 with ThreadSanitizer
+  tsan     clang++-19 with ThreadSanitizer; without the examples, whose libraries (libcurl,
+           cpp-httplib) synchronise where it cannot see it
   asan     clang++-19 with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
 
 Environment:
@@ -65,7 +66,7 @@ done
 
 packages='g++ cmake ninja-build pkg-config gdb catch2 libcereal-dev libcli11-dev libcpp-httplib-dev
   libcurl4-openssl-dev libjpeg-dev libssl-dev libstb-dev'
-if [ "$legs" != gcc ]; then packages="$packages clang-19 libclang-rt-19-dev"; fi
+if [ "$legs" != gcc ]; then packages="$packages clang-19 libclang-rt-19-dev llvm-19"; fi
 if wants libcxx; then packages="$packages libc++-19-dev libc++abi-19-dev"; fi
 if wants clang; then packages="$packages clang-format-14 clang-tidy-19"; fi
 # shellcheck disable=SC2086 # packages are words
@@ -74,6 +75,11 @@ need_cmake
 
 # A precompiled header and ccache agree only with these; without ccache they mean nothing.
 export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+
+# So that a sanitiser's report has names in it.
+symbolizer=external_symbolizer_path=/usr/lib/llvm-19/bin/llvm-symbolizer
+export TSAN_OPTIONS="$symbolizer:${TSAN_OPTIONS:-}" ASAN_OPTIONS="$symbolizer:${ASAN_OPTIONS:-}" \
+  UBSAN_OPTIONS="print_stacktrace=1:$symbolizer:${UBSAN_OPTIONS:-}"
 
 # configure LEG COMPILER FLAGS [ARGUMENT...]
 configure() {
@@ -98,7 +104,9 @@ configure_leg() {
       configure libcxx clang++-19 "-stdlib=libc++ -fexperimental-library -O0 -g1 $assertions" \
         -DCONCURRENT_BUILD_EXAMPLES=OFF -DCONCURRENT_TEST_PACKAGE=OFF
       ;;
-    tsan) configure tsan clang++-19 '-O1 -g1' -DCONCURRENT_SANITIZE=thread ;;
+    tsan)
+      configure tsan clang++-19 '-O1 -g1' -DCONCURRENT_SANITIZE=thread -DCONCURRENT_BUILD_EXAMPLES=OFF
+      ;;
     asan) configure asan clang++-19 "-O1 -g1 $assertions" -DCONCURRENT_SANITIZE=address,undefined ;;
   esac
 }
