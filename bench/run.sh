@@ -16,6 +16,7 @@ missing; elsewhere it says what is missing and stops (status 3). Leave the machi
   --workers N       threads of every pool (default: as many as there are CPUs)
   --repetitions N   rounds in which each contestant runs once (default: 5, with --quick 2)
   --output FOLDER   where to write results.md and results.json (default: in the build folder)
+  --also FOLDER     run the contestants' programs (bench_*) in this folder, too
   -j N              N compilers at once (default: as many as there are CPUs)
   -h, --help        this text
 
@@ -31,6 +32,7 @@ END
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
 build_dir=${BUILD_DIR:-$source_dir/build/bench}
 output=''
+also=''
 only=''
 jobs=$(nproc)
 quick=''
@@ -54,6 +56,7 @@ while [ $# -gt 0 ]; do
     --workers) [ $# -gt 1 ] || fail_usage "$1 needs an argument" && workers=$2 && shift ;;
     --repetitions) [ $# -gt 1 ] || fail_usage "$1 needs an argument" && repetitions=$2 && shift ;;
     --output) [ $# -gt 1 ] || fail_usage "$1 needs an argument" && output=$2 && shift ;;
+    --also) [ $# -gt 1 ] || fail_usage "$1 needs an argument" && also=$2 && shift ;;
     -j) [ $# -gt 1 ] || fail_usage "$1 needs an argument" && jobs=$2 && shift ;;
     -j*) jobs=${1#-j} ;;
     *) fail_usage "unknown argument: $1" ;;
@@ -63,6 +66,7 @@ done
 number_or_fail -j "$jobs"
 [ -z "$workers" ] || number_or_fail --workers "$workers"
 [ -z "$repetitions" ] || number_or_fail --repetitions "$repetitions"
+[ -z "$also" ] || [ -d "$also" ] || fail_usage "--also: not a folder: $also"
 [ -n "$output" ] || output=$build_dir/results
 
 # Whether the run contains a workload.
@@ -99,5 +103,6 @@ set -- --build "$build_dir" --output "$output" $quick
 [ -z "$only" ] || set -- "$@" --only "$only"
 [ -z "$workers" ] || set -- "$@" --workers "$workers"
 [ -z "$repetitions" ] || set -- "$@" --repetitions "$repetitions"
+[ -z "$also" ] || set -- "$@" --also "$also"
 compiler=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build_dir/CMakeCache.txt")
 exec python3 "$source_dir/bench/suite.py" --compiler "$compiler" "$@"

@@ -37,7 +37,7 @@ class Programs {
   }
 
   std::int64_t skynet_task(std::int64_t first, std::int64_t leaves) {
-    if (leaves == 1) return first;
+    if (leaves == 1) return skynet_leaf(first);
     const auto share = leaves / skynet_children;
     std::vector<Future<std::int64_t>> children;
     children.reserve(skynet_children - 1);

@@ -32,6 +32,12 @@ inline double fib_forks(int n) { return static_cast<double>(fib_value(n + 1) - 1
 inline constexpr std::int64_t skynet_children = 10;
 inline std::int64_t skynet_leaves() { return config().quick ? 100'000 : 1'000'000; }
 
+/// What a leaf of skynet gives; a compiler that saw through it would compute the sum by a formula.
+inline std::int64_t skynet_leaf(std::int64_t number) {
+  benchmark::DoNotOptimize(number);
+  return number;
+}
+
 inline constexpr int max_queens = 12;
 inline int queens() { return config().quick ? 9 : max_queens; }
 using Board = std::array<std::int8_t, max_queens>;

@@ -17,7 +17,7 @@ std::int64_t fib(int n) {
 }
 
 std::int64_t skynet(std::int64_t first, std::int64_t leaves) {
-  if (leaves == 1) return first;
+  if (leaves == 1) return skynet_leaf(first);
   const auto share = leaves / skynet_children;
   std::array<std::int64_t, skynet_children> sums{};
   for (std::size_t child = 0; child + 1 < sums.size(); ++child) {

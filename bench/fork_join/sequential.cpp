@@ -10,7 +10,7 @@ using namespace bench::fork_join;
 std::int64_t fib(int n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
 
 std::int64_t skynet(std::int64_t first, std::int64_t leaves) {
-  if (leaves == 1) return first;
+  if (leaves == 1) return skynet_leaf(first);
   const auto share = leaves / skynet_children;
   std::int64_t sum = 0;
   for (std::int64_t child = 0; child < skynet_children; ++child) {
