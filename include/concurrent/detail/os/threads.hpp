@@ -18,10 +18,14 @@ inline constexpr std::size_t thread_name_limit = 15;
 /// fifteen characters of "ThreadPoolExecutor-0_7" would be the same for every thread.
 inline void write_thread_name(char (&name)[thread_name_limit + 1], const char* prefix,
                               std::size_t number) noexcept {
-  char suffix[thread_name_limit + 1];
-  const int length = std::snprintf(suffix, sizeof suffix, "_%zu", number);
-  const auto room = static_cast<int>(thread_name_limit) - length;
-  std::snprintf(name, sizeof name, "%.*s%s", room > 0 ? room : 0, prefix, suffix);
+  char suffix[24];  // room for any number
+  std::snprintf(suffix, sizeof suffix, "_%zu", number);
+  const std::size_t length = std::strlen(suffix);
+  const std::size_t room = thread_name_limit > length ? thread_name_limit - length : 0;
+  std::size_t end = 0;
+  while (end < room && prefix[end] != '\0') name[end] = prefix[end], ++end;
+  for (std::size_t i = 0; end < thread_name_limit && suffix[i] != '\0';) name[end++] = suffix[i++];
+  name[end] = '\0';
 }
 
 /// Names the calling thread. Where the system has no such call, nothing happens.

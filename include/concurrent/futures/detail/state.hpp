@@ -8,10 +8,13 @@
 #include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/futex.hpp>
 #include <concurrent/detail/standard.hpp>
+#include <concurrent/futures/detail/block_pool.hpp>
 #include <concurrent/futures/unraisable.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -116,6 +119,18 @@ class StateBase {
  public:
   StateBase(const StateBase&) = delete;
   StateBase& operator=(const StateBase&) = delete;
+
+  static void* operator new(std::size_t size) { return BlockPool::allocate(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept {
+    BlockPool::deallocate(memory, size);
+  }
+  static void* operator new(std::size_t size, std::align_val_t alignment) {
+    return ::operator new(size, alignment);
+  }
+  static void operator delete(void* memory, std::size_t size, std::align_val_t alignment) noexcept {
+    static_cast<void>(size);
+    ::operator delete(memory, alignment);
+  }
 
   [[nodiscard]] Phase phase() const noexcept {
     // S4 acquire: pairs with S2

@@ -19,11 +19,14 @@ namespace concurrent::futures::detail {
 /// two-lock queue, with segments for nodes), so that the two sides meet only at `tail_`.
 ///
 /// Protocol   push  Q1 lock producers; write the slot; Q2 store tail_ = index + 1; unlock
+///            again Q6 CAS an emptied segment onto spare_; Q7 exchange spare_ -> null
 ///            pop   Q3 load tail_; equal to head_: empty; lock consumers; Q4 load tail_ again; read
 ///                  the slot; Q5 store head_; unlock
 /// Pairings   Q2 -> Q4(acquire): the consumer sees the slot, and a new segment's link.
 ///            Q2 is sequentially consistent, for the pool's sleep protocol.
-/// ABA        both counters only grow.
+///            Q6(release) -> Q7(acquire): the producer sees the links. Segments are kept for the
+///            next burst: fresh memory costs more than the queue itself.
+/// ABA        both counters only grow; spare_ is only ever taken whole.
 /// Progress   blocking, for a few instructions (and one allocation in SegmentSize pushes).
 template <class T, std::size_t SegmentSize = 1024>
 class TaskQueue {
@@ -35,8 +38,9 @@ class TaskQueue {
   TaskQueue(const TaskQueue&) = delete;
   TaskQueue& operator=(const TaskQueue&) = delete;
   ~TaskQueue() {
-    while (head_segment_ != nullptr) delete std::exchange(head_segment_, head_segment_->next);
-    delete spare_.load(std::memory_order_relaxed);  // alone with it
+    destroy(head_segment_);
+    destroy(mine_);
+    destroy(spare_.load(std::memory_order_relaxed));  // alone with it
   }
 
   /// Appends, unless the queue is closed or holds `limit` items. Strong exception guarantee.
@@ -55,17 +59,24 @@ class TaskQueue {
 
   /// The oldest item, or null.
   T* pop() noexcept {
-    if (empty()) return nullptr;  // Q3
+    if (looks_empty() && empty()) return nullptr;  // Q3
     const std::scoped_lock lock(consumers_);
-    const std::uint64_t index = head_.load(std::memory_order_relaxed);   // written under this lock
-    if (index == tail_.load(std::memory_order_acquire)) return nullptr;  // Q4
+    const std::uint64_t index = head_.load(std::memory_order_relaxed);  // written under this lock
+    std::uint64_t known = known_tail_.load(std::memory_order_relaxed);  // written under this lock
+    if (index == known) {
+      known = tail_.load(std::memory_order_acquire);  // Q4
+      if (index == known) return nullptr;
+      known_tail_.store(known, std::memory_order_relaxed);  // only a hint outside the lock
+    }
     if (index != 0 && index % SegmentSize == 0) {
       recycle(std::exchange(head_segment_, head_segment_->next));
     }
-    T* const item = head_segment_->items[index % SegmentSize];
+    T** const slot = &head_segment_->items[index % SegmentSize];
+    // The items were written by other cores; those after the next one arrive while it runs.
+    if (known - index > 2 && index % SegmentSize + 2 < SegmentSize) __builtin_prefetch(slot[2], 1);
     // Q5 release: pairs with head() of a worker that compares tickets
     head_.store(index + 1, std::memory_order_release);
-    return item;
+    return *slot;
   }
 
   /// No push succeeds afterwards.
@@ -74,6 +85,10 @@ class TaskQueue {
     closed_ = true;
   }
 
+  /// Whether it is empty as far as consumers know; does not touch what producers write.
+  [[nodiscard]] bool looks_empty() const noexcept {
+    return head_.load(std::memory_order_relaxed) >= known_tail_.load(std::memory_order_relaxed);
+  }
   /// Q3 seq_cst: the last look of a worker before it sleeps, against Q2
   [[nodiscard]] bool empty() const noexcept {
     return head_.load(std::memory_order_relaxed) == tail_.load(std::memory_order_seq_cst);
@@ -100,9 +115,11 @@ class TaskQueue {
   void append(T* item) {
     const std::uint64_t index = tail_.load(std::memory_order_relaxed);  // written under this lock
     if (index != 0 && index % SegmentSize == 0) {
-      // acquire: pairs with recycle
-      Segment* segment = spare_.exchange(nullptr, std::memory_order_acquire);
-      if (segment == nullptr) segment = new Segment;
+      if (mine_ == nullptr) {
+        mine_ = spare_.exchange(nullptr, std::memory_order_acquire);  // Q7
+        if (mine_ == nullptr) mine_ = new Segment;
+      }
+      Segment* const segment = std::exchange(mine_, mine_->next);
       segment->next = nullptr;
       tail_segment_ = tail_segment_->next = segment;
     }
@@ -110,8 +127,14 @@ class TaskQueue {
     tail_.store(index + 1, std::memory_order_seq_cst);  // Q2
   }
   void recycle(Segment* segment) noexcept {
-    // acq_rel: release for append's exchange; acquire as the older spare is deleted
-    delete spare_.exchange(segment, std::memory_order_acq_rel);
+    segment->next = spare_.load(std::memory_order_relaxed);  // Q6 compares it
+    // Q6 release: for the link
+    while (!spare_.compare_exchange_weak(segment->next, segment, std::memory_order_release,
+                                         std::memory_order_relaxed)) {
+    }
+  }
+  static void destroy(Segment* segment) noexcept {
+    while (segment != nullptr) delete std::exchange(segment, segment->next);
   }
 
   alignas(64) SpinLock producers_;
@@ -119,9 +142,11 @@ class TaskQueue {
   alignas(64) std::atomic<std::uint64_t> tail_{0};
   alignas(64) SpinLock consumers_;
   std::atomic<std::uint64_t> head_{0};
-  Segment* head_segment_;                 // guarded by consumers_
-  alignas(64) Segment* tail_segment_;     // guarded by producers_
-  std::atomic<Segment*> spare_{nullptr};  // one segment, kept for the next that is needed
+  std::atomic<std::uint64_t> known_tail_{0};  // tail_ when a consumer last looked
+  Segment* head_segment_;                     // guarded by consumers_
+  alignas(64) Segment* tail_segment_;         // guarded by producers_
+  Segment* mine_ = nullptr;                   // guarded by producers_: segments to use again
+  alignas(64) std::atomic<Segment*> spare_{nullptr};  // segments that consumers have emptied
 };
 
 }  // namespace concurrent::futures::detail

@@ -413,7 +413,7 @@ inline void ThreadPoolCore::notify() noexcept {
 }
 
 inline bool ThreadPoolCore::has_work() const noexcept {
-  if (!queue_.empty()) return true;
+  if (!queue_.looks_empty() || !queue_.empty()) return true;
   const std::size_t started = started_.load(std::memory_order_seq_cst);  // before D7, for Z8
   for (std::size_t i = 0; i < started; ++i) {
     if (!workers_[i].load(std::memory_order_acquire)->deque_.empty()) return true;
