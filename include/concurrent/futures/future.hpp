@@ -216,7 +216,9 @@ class ThenState final : public State<R>, private Continuation {
 
   StateBase* acquire_dependency() noexcept override {
     const std::scoped_lock lock(striped_mutex(this));
-    return waits_for_ != nullptr && waits_for_->try_add_reference() ? waits_for_ : nullptr;
+    // One that is done is just firing this, in another thread: there is nothing to be done for it.
+    if (waits_for_ == nullptr || waits_for_->done()) return nullptr;
+    return waits_for_->try_add_reference() ? waits_for_ : nullptr;
   }
 
  private:

@@ -152,7 +152,10 @@ inline void Completions::sleep(Deadline deadline) noexcept {
       current_helper->block_on(sleeping_);
       helped_ = 0;
     }
-    if (!may_help || !help()) concurrent::detail::os::futex_wait(sleeping_, 1, deadline);
+    if (!may_help || !help()) {
+      concurrent::detail::os::futex_wait(sleeping_, 1,
+                                         may_help ? current_helper->wake_by(deadline) : deadline);
+    }
     if (may_help) current_helper->unblock();
   }
   sleeping_.store(0, std::memory_order_relaxed);  // a completer that still sees 1 wakes nobody

@@ -36,12 +36,14 @@ class DependentTask : public State<R>, private WaitingTask {
   explicit DependentTask(G&& fn, Given&&... args)
       : State<R>(1 + futures), args_(std::forward<Given>(args)...), fn_(std::forward<G>(fn)) {}
 
-  /// @throws what the pool throws when it takes no task; the task is destroyed by the caller then.
+  /// @throws what the pool throws when it takes no task, InvalidStateError for a future that was
+  /// moved from; the task is destroyed by the caller then.
   void start(ThreadPoolCore& room) {
-    room.enter(*this);
+    std::apply([](const auto&... args) { (check(args), ...); }, args_.value());
     room_ = &room;
+    room.enter(*this);  // from here on, a shutdown may cancel it
     room.keep_alive();
-    in_room_.store(true, std::memory_order_relaxed);  // the futures' lists hand it over
+    in_room_.store(true, std::memory_order_release);  // pairs with R2, for the reference
     std::size_t node = 0;
     std::apply([&](auto&... args) { (hang_on(args, node), ...); }, args_.value());
     arrive();
@@ -148,6 +150,11 @@ class DependentTask : public State<R>, private WaitingTask {
   StateBase& as_state() noexcept override { return *this; }
 
   template <class Arg>
+  static void check(const Arg& arg) {
+    if constexpr (is_future<Arg>) static_cast<void>(FutureAccess::state(arg));
+  }
+
+  template <class Arg>
   void hang_on(Arg& arg, std::size_t& node) noexcept {
     if constexpr (is_future<Arg>) {
       Node& mine = nodes_[node++];
@@ -210,8 +217,8 @@ class DependentTask : public State<R>, private WaitingTask {
   }
 
   void leave_room() noexcept {
-    // R2 relaxed: the list is guarded by the pool's mutex
-    if (!in_room_.exchange(false, std::memory_order_relaxed)) return;
+    // R2 acquire: pairs with start; the list itself is guarded by the pool's mutex
+    if (!in_room_.exchange(false, std::memory_order_acquire)) return;
     room_->leave(*this);
     room_->release();
   }

@@ -33,6 +33,8 @@ class Helper {
   /// followed by another round of run_one_for before sleeping on the word.
   virtual void block_on(std::atomic<std::uint32_t>& word) noexcept = 0;
   virtual void unblock() noexcept = 0;
+  /// The deadline, or an earlier time at which a delayed task becomes runnable.
+  virtual Deadline wake_by(Deadline deadline) noexcept = 0;
 
  protected:
   Helper() = default;

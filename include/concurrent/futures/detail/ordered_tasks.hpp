@@ -93,7 +93,7 @@ class TaskHeap {
 template <class Queue>
 class OrderedTasksByHeap final : public OrderedTasks {
  public:
-  explicit OrderedTasksByHeap(Queue& queue) : queue_(queue) {}
+  OrderedTasksByHeap(Queue& queue, const void* pool) : queue_(queue), pool_(pool) {}
 
   void add(StateBase& task, int priority) override {
     const std::scoped_lock lock(mutex_);
@@ -108,13 +108,17 @@ class OrderedTasksByHeap final : public OrderedTasks {
   StateBase* next_urgent() noexcept override {
     if (empty()) return nullptr;
     const std::scoped_lock lock(mutex_);
-    move_due();
+    move_due_locked();
     return !ready_.empty() && ready_.top().key < 0 ? pop(ready_) : nullptr;
   }
   StateBase* next() noexcept override {
     if (queued() == 0) return nullptr;
     const std::scoped_lock lock(mutex_);
     return pop(ready_);
+  }
+  void move_due() noexcept override {
+    const std::scoped_lock lock(mutex_);
+    move_due_locked();
   }
   StateBase* take() noexcept override {
     if (empty()) return nullptr;
@@ -162,11 +166,12 @@ class OrderedTasksByHeap final : public OrderedTasks {
     return task;
   }
   /// Those without a priority join the queue, as if submitted now.
-  void move_due() noexcept {
+  void move_due_locked() noexcept {
     if (delayed_.empty()) return;
     const auto now = Clock::now().time_since_epoch().count();
     while (!delayed_.empty() && delayed_.top().key <= now) {
       Heap::Entry entry = delayed_.top();
+      entry.task->set_owner(pool_);
       try {
         if (entry.priority == 0) {
           queue_.push_accepted(entry.task);
@@ -183,6 +188,7 @@ class OrderedTasksByHeap final : public OrderedTasks {
   }
 
   Queue& queue_;
+  const void* const pool_;
   mutable std::mutex mutex_;
   std::uint64_t next_number_ = 0;  // guarded, as are the heaps
   Heap ready_;
@@ -195,7 +201,7 @@ template <class TasksQueue>
 OrderedTasks& ThreadPoolCore::ordered_tasks() {
   OrderedTasks* tasks = ordered();
   if (tasks != nullptr) return *tasks;
-  auto* const mine = new OrderedTasksByHeap<TasksQueue>(queue_);
+  auto* const mine = new OrderedTasksByHeap<TasksQueue>(queue_, this);
   // release: pairs with ordered(); a failure reads the winner's
   if (ordered_.compare_exchange_strong(tasks, mine, std::memory_order_acq_rel,
                                        std::memory_order_acquire)) {
@@ -212,7 +218,9 @@ void ThreadPoolCore::submit_ordered(StateBase& task, int priority, Clock::time_p
   if (start > Clock::now()) {
     const std::scoped_lock lock(accepting_);
     if (standing_.load(std::memory_order_relaxed) != Standing::open) refuse();
-    ordered_tasks<TasksQueue>().add(task, priority, start);
+    OrderedTasks& tasks = ordered_tasks<TasksQueue>();
+    task.set_owner(&tasks);  // nobody may run it yet, not even a worker that waits for it
+    tasks.add(task, priority, start);
   } else if (settings_.push_where_room == nullptr || is_worker_thread()) {
     push_ordered<TasksQueue>(*this, task, TasksQueue::unbounded);
   } else if (!settings_.push_where_room(*this, task, &push_ordered<TasksQueue>)) {

@@ -62,6 +62,7 @@ class Worker final : public Helper {
   bool wait(StateBase& target, Deadline deadline) noexcept override;
   void block_on(std::atomic<std::uint32_t>& word) noexcept override;
   void unblock() noexcept override;
+  Deadline wake_by(Deadline deadline) noexcept override;
 
   /// The thread's whole life.
   void main() noexcept;
@@ -80,7 +81,8 @@ class Worker final : public Helper {
   void run(StateBase& task) noexcept;
   void run_claimed(StateBase& task) noexcept;
   bool take_from_bottom(StateBase& target) noexcept;
-  bool wait_for_dependency(StateBase& dependency, Deadline deadline) noexcept;
+  bool wait_for_innermost(StateBase& target, Deadline deadline) noexcept;
+  bool is_delayed(StateBase& task) noexcept;
   void begin_search() noexcept;
   void end_search() noexcept;
   StateBase* search() noexcept;
@@ -115,6 +117,8 @@ class OrderedTasks {
   virtual StateBase* next_urgent() noexcept = 0;
   /// The task with the highest priority.
   virtual StateBase* next() noexcept = 0;
+  /// Queues what has become due. A task is owned by this until then, and by the pool afterwards.
+  virtual void move_due() noexcept = 0;
   /// Any task, also one that is not due.
   virtual StateBase* take() noexcept = 0;
   /// Whether next() would give a task now.

@@ -176,42 +176,63 @@ inline bool Worker::take_from_bottom(StateBase& target) noexcept {
   }
 }
 
+/// Follows what `target` waits for to its end, in a loop: a chain of `then` may have any length.
 [[gnu::noinline]] inline Help Worker::run_one_for(StateBase& target) noexcept {
-  if (target.phase() == Phase::pending && target.owner() == &pool_) {
-    StateBase* const dependency = target.acquire_dependency();
+  StateRef<StateBase> held;  // `at`, beyond the target
+  StateBase* at = &target;
+  Help otherwise = Help::nothing;
+  for (;;) {
+    const bool mine = at->phase() == Phase::pending && at->owner() == &pool_;
+    StateBase* const dependency = at->acquire_dependency();
     if (dependency == nullptr) {
-      if (!take_from_bottom(target) && !target.claim(Phase::executing)) return Help::nothing;
-      run_claimed(target);
+      if (!mine) return is_delayed(*at) ? Help::later : otherwise;
+      if (!take_from_bottom(*at) && !at->claim(Phase::executing)) return otherwise;
+      run_claimed(*at);
       return Help::ran;
     }
-    const Help help = run_one_for(*dependency);
-    dependency->release();
-    return help == Help::ran ? Help::ran : Help::later;
+    if (mine) otherwise = Help::later;
+    held = StateRef<StateBase>(dependency);
+    at = dependency;
   }
-  if (StateBase* const dependency = target.acquire_dependency(); dependency != nullptr) {
-    const Help help = run_one_for(*dependency);
-    dependency->release();
-    return help;
-  }
-  return Help::nothing;
 }
 
 inline bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
   while (!target.done()) {
-    if (run_one_for(target) == Help::ran) continue;
-    StateBase* const dependency = target.acquire_dependency();
-    if (dependency == nullptr) return target.wait(deadline);
-    if (!wait_for_dependency(*dependency, deadline)) return target.done();
+    const Help help = run_one_for(target);
+    if (help == Help::nothing) return target.wait(deadline);
+    if (help == Help::later && !wait_for_innermost(target, deadline)) return target.done();
   }
   return true;
 }
 
-/// Takes over the reference.
-[[gnu::cold, gnu::noinline]] inline bool Worker::wait_for_dependency(StateBase& dependency,
-                                                                     Deadline deadline) noexcept {
-  const bool came = wait(dependency, deadline);
-  dependency.release();
-  return came;
+/// Sleeps until there may be something to run for `target`. False: the deadline passed.
+[[gnu::cold, gnu::noinline]] inline bool Worker::wait_for_innermost(StateBase& target,
+                                                                    Deadline deadline) noexcept {
+  StateRef<StateBase> held;
+  StateBase* at = &target;
+  while (StateBase* const dependency = at->acquire_dependency()) {
+    held = StateRef<StateBase>(dependency);
+    at = dependency;
+  }
+  // What it waited for may have been done just now: then this worker runs it, or nobody does.
+  if (at->phase() == Phase::pending && at->owner() == &pool_) return true;
+  return at->wait(is_delayed(*at) ? wake_by(deadline) : deadline) || !deadline.passed();
+}
+
+/// Whether it is a task of this pool that must not start yet.
+[[gnu::cold]] inline bool Worker::is_delayed(StateBase& task) noexcept {
+  OrderedTasks* const ordered = pool_.ordered();
+  return ordered != nullptr && task.owner() == ordered && task.phase() == Phase::pending;
+}
+
+/// Queues the delayed tasks that are due now; one that becomes due later must be looked after by
+/// this worker, if no other is free.
+[[gnu::cold]] inline Deadline Worker::wake_by(Deadline deadline) noexcept {
+  OrderedTasks* const ordered = pool_.ordered();
+  if (ordered == nullptr) return deadline;
+  ordered->move_due();
+  pool_.notify();
+  return ordered->first_due() < deadline.at() ? Deadline(ordered->first_due()) : deadline;
 }
 
 inline void Worker::block_on(std::atomic<std::uint32_t>& word) noexcept {

@@ -67,7 +67,9 @@ class WorkDeque {
         entry = {};
       }
     }
-    bottom_.store(bottom + 1, std::memory_order_relaxed);  // empty; nothing to publish
+    // release: a thief that reads this value at D7 must see the slots behind it as by D2, as a
+    // plain store of the same thread does not continue D2's release sequence (since C++20)
+    bottom_.store(bottom + 1, std::memory_order_release);
     return entry;
   }
 
