@@ -80,7 +80,9 @@ class Worker final : public Helper {
   StateBase* next_own(bool only_if_due) noexcept;
   void run(StateBase& task) noexcept;
   void run_claimed(StateBase& task) noexcept;
-  bool take_from_bottom(StateBase& target) noexcept;
+  bool take_newest(StateBase& target) noexcept;
+  void drop_stale() noexcept;
+  Help run_one_for_deeper(StateBase& target) noexcept;
   bool wait_for_innermost(StateBase& target, Deadline deadline) noexcept;
   bool is_delayed(StateBase& task) noexcept;
   void begin_search() noexcept;

@@ -155,29 +155,42 @@ inline void Worker::run(StateBase& task) noexcept {
 /// Runs a task in place, on behalf of one that waits for it.
 inline void Worker::run_claimed(StateBase& task) noexcept { task.publish(task.execute()); }
 
-/// If the target is the newest in this worker's deque, takes it from there and claims it. Entries
-/// on the way that were run by waiting for them are dropped.
-inline bool Worker::take_from_bottom(StateBase& target) noexcept {
+/// If the target is the newest in this worker's deque, takes it from there and claims it.
+inline bool Worker::take_newest(StateBase& target) noexcept {
+  if (!deque_.newest_is(&target)) return false;
+  if (deque_.pop().item == nullptr) return false;  // a thief was faster
+  const bool claimed = target.claim(Phase::executing);
+  target.release();  // the deque's reference, not the last: who waits holds one
+  return claimed;
+}
+
+/// Drops the newest entries of this worker's deque that were run by waiting for them, so that they
+/// do not pile up while the worker never runs dry.
+inline void Worker::drop_stale() noexcept {
   for (;;) {
     const auto entry = deque_.pop();
-    if (entry.item == nullptr) return false;
-    if (entry.item == &target) {
-      const bool claimed = target.claim(Phase::executing);
-      target.release();  // not the last reference: who waits holds one
-      return claimed;
-    }
+    if (entry.item == nullptr) return;
     const Phase phase = entry.item->phase();
     if (phase == Phase::pending || phase == Phase::posted) {
       deque_.push(entry);  // within the capacity that it had
       pool_.notify();      // one that looked meanwhile may have gone to sleep
-      return false;
+      return;
     }
     entry.item->release();
   }
 }
 
+/// Fork and join: what a task waits for is mostly what it submitted last.
+inline Help Worker::run_one_for(StateBase& target) noexcept {
+  if (take_newest(target)) {
+    run_claimed(target);
+    return Help::ran;
+  }
+  return run_one_for_deeper(target);
+}
+
 /// Follows what `target` waits for to its end, in a loop: a chain of `then` may have any length.
-[[gnu::noinline]] inline Help Worker::run_one_for(StateBase& target) noexcept {
+[[gnu::noinline]] inline Help Worker::run_one_for_deeper(StateBase& target) noexcept {
   StateRef<StateBase> held;  // `at`, beyond the target
   StateBase* at = &target;
   Help otherwise = Help::nothing;
@@ -186,7 +199,8 @@ inline bool Worker::take_from_bottom(StateBase& target) noexcept {
     StateBase* const dependency = at->acquire_dependency();
     if (dependency == nullptr) {
       if (!mine) return is_delayed(*at) ? Help::later : otherwise;
-      if (!take_from_bottom(*at) && !at->claim(Phase::executing)) return otherwise;
+      drop_stale();
+      if (!take_newest(*at) && !at->claim(Phase::executing)) return otherwise;
       run_claimed(*at);
       return Help::ran;
     }

@@ -49,6 +49,12 @@ class WorkDeque {
     bottom_.store(bottom + 1, std::memory_order_seq_cst);
   }
 
+  /// Whether `item` looks like the newest; the owner only. A thief may take it meanwhile.
+  [[nodiscard]] bool newest_is(const T* item) const noexcept {
+    const std::int64_t bottom = bottom_.load(std::memory_order_relaxed);  // the owner's
+    return bottom > 0 && ring_.load(std::memory_order_relaxed)->item_at(bottom - 1) == item &&
+           top_.load(std::memory_order_relaxed) < bottom;
+  }
   /// The newest entry; the owner only.
   Entry pop() noexcept {
     const std::int64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;  // the owner's
@@ -117,6 +123,9 @@ class WorkDeque {
       Slot& slot = slots_[static_cast<std::size_t>(index) & mask_];
       slot.item.store(entry.item, std::memory_order_relaxed);
       slot.ticket.store(entry.ticket, std::memory_order_relaxed);
+    }
+    [[nodiscard]] T* item_at(std::int64_t index) const noexcept {
+      return slots_[static_cast<std::size_t>(index) & mask_].item.load(std::memory_order_relaxed);
     }
     [[nodiscard]] Entry get(std::int64_t index) const noexcept {
       const Slot& slot = slots_[static_cast<std::size_t>(index) & mask_];
