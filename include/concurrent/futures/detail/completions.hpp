@@ -150,12 +150,10 @@ inline void Completions::sleep(Deadline deadline) noexcept {
     const bool may_help = current_helper != nullptr && more_later_;
     if (may_help) {
       current_helper->block_on(sleeping_);
+      deadline = current_helper->wake_by(deadline);
       helped_ = 0;
     }
-    if (!may_help || !help()) {
-      concurrent::detail::os::futex_wait(sleeping_, 1,
-                                         may_help ? current_helper->wake_by(deadline) : deadline);
-    }
+    if (!may_help || !help()) concurrent::detail::os::futex_wait(sleeping_, 1, deadline);
     if (may_help) current_helper->unblock();
   }
   sleeping_.store(0, std::memory_order_relaxed);  // a completer that still sees 1 wakes nobody

@@ -228,9 +228,10 @@ inline bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
     held = StateRef<StateBase>(dependency);
     at = dependency;
   }
-  // What it waited for may have been done just now: then this worker runs it, or nobody does.
+  const Deadline until = is_delayed(*at) ? wake_by(deadline) : deadline;
+  // It may have become due, or what it waited for done, just now: this worker runs it, or nobody.
   if (at->phase() == Phase::pending && at->owner() == &pool_) return true;
-  return at->wait(is_delayed(*at) ? wake_by(deadline) : deadline) || !deadline.passed();
+  return at->wait(until) || !deadline.passed();
 }
 
 /// Whether it is a task of this pool that must not start yet.
