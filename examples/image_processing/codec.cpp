@@ -106,7 +106,7 @@ Decoded decode(ByteView file, std::string_view name, std::size_t max_pixels) {
       result.image = PnmReader(file).read(max_pixels);
       return result;
     case Format::png:
-      check_png(file);
+      check_png(file, max_pixels);
       result.orientation = png_orientation(file);
       break;
     case Format::tga:

@@ -69,12 +69,12 @@ void draw_thumbnail(Image& image, std::size_t x, std::size_t y, const Thumbnail&
 Image contact_sheet(const std::vector<ContactPair>& pairs, const std::string& title) {
   const std::size_t across = std::clamp<std::size_t>(pairs.size(), 1, columns);
   const std::size_t rows = (pairs.size() + columns - 1) / columns;
-  Image sheet(across * cell_width, gap + text_height + rows * cell_height, 3);
+  Image sheet(across * cell_width, 2 * gap + text_height + rows * cell_height, 3);
   std::fill(sheet.pixels.begin(), sheet.pixels.end(), paper);
   draw_text(sheet, gap, gap, title, sheet.width - 2 * gap);
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     const std::size_t x = (i % columns) * cell_width + gap;
-    const std::size_t y = gap + text_height + (i / columns) * cell_height;
+    const std::size_t y = 2 * gap + text_height + (i / columns) * cell_height;
     draw_text(sheet, x, y, pairs[i].name, cell_width - 2 * gap);
     draw_thumbnail(sheet, x, y + text_height, pairs[i].before);
     draw_thumbnail(sheet, x + thumbnail_width + gap, y + text_height, pairs[i].after);

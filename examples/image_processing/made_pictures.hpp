@@ -37,7 +37,7 @@ std::vector<Recipe> recipes(std::size_t count, const std::string& folder);
 /// Makes the picture, unless it is there from an earlier run. Returns what went wrong, or nothing.
 std::string make_picture(const Recipe& recipe);
 
-/// The pixels of a recipe.
+/// The pixels of a recipe as they are stored: with an orientation, they lie on their side.
 Image paint(const Recipe& recipe);
 
 /// A file of the recipe's format (also those that we read but do not offer for output).

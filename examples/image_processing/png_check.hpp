@@ -54,9 +54,9 @@ class Crc32 {
   std::array<std::array<std::uint32_t, 256>, 8> table_{};
 };
 
-/// Walks over all chunks. @throws PictureError when one is cut off or damaged, or the end is
-/// missing
-inline void check_png(ByteView png) {
+/// Walks over all chunks. @throws PictureError when one is cut off or damaged, the end is missing,
+/// or the header announces more than `max_pixels`
+inline void check_png(ByteView png, std::size_t max_pixels) {
   const NumberReader reader(png, true);
   std::size_t at = 8;  // after the signature
   for (;;) {
@@ -66,6 +66,7 @@ inline void check_png(ByteView png) {
     if (Crc32::of(png.subspan(at + 4, size + 4)) != reader.u32(at + 8 + size)) {
       throw PictureError("damaged PNG: a checksum does not match");
     }
+    if (at == 8) check_size(reader.u32(at + 8), reader.u32(at + 12), max_pixels);
     if (starts_with(png.subspan(at + 4), "IEND")) return;
     at += 12 + size;
   }
