@@ -50,6 +50,8 @@ class Prefix {  // a function object with state that says how it is serialised
 
 int made_before_the_pool = 1;
 
+static_assert(concurrent::futures::Executor<ProcessPoolExecutor>);
+
 }  // namespace
 
 TEST_CASE("a task runs in another process") {

@@ -369,6 +369,73 @@ TEST_CASE("pools can be made and used by many threads at once") {
   CHECK(children().empty());
 }
 
+TEST_CASE("a child that the program forks does not keep a pool from ending") {
+  ProcessPoolExecutor executor({.max_workers = 2});
+  CHECK(executor.submit(square, 2).result() == 4);
+  const pid_t bystander = ::fork();  // has a copy of every descriptor of the pool
+  if (bystander == 0) {
+    for (;;) ::pause();
+  }
+  executor.shutdown();
+  CHECK(children() == std::vector<pid_t>{bystander});
+  ::kill(bystander, SIGKILL);
+  ::waitpid(bystander, nullptr, 0);
+}
+
+TEST_CASE("Ctrl-C ends the program as it would without a pool, and workers print nothing") {
+  const SharedBoard shared;
+  const ChildResult child = run_in_child([] {
+    ::dup2(STDOUT_FILENO, STDERR_FILENO);
+    std::signal(SIGINT, SIG_DFL);
+    ::setpgid(0, 0);
+    ProcessPoolExecutor executor({.max_workers = 2});
+    const auto sleeps = executor.submit([] {
+      board()->pid[0] = ::getpid();
+      for (;;) ::pause();
+    });
+    while (board()->pid[0] == 0) ::usleep(100);
+    ::kill(0, SIGINT);  // what the terminal does: to the whole group
+    for (;;) ::pause();
+    return 0;
+  });
+  CHECK(WIFSIGNALED(child.status));
+  CHECK(WTERMSIG(child.status) == SIGINT);
+  CHECK(child.output.empty());
+  CHECK(within(2s, [] { return gone(board()->pid[0]); }));
+}
+
+TEST_CASE("a system that gives no more processes is an exception that says so") {
+  const ChildResult child = run_in_child([] {
+    // root may always fork
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) std::printf("not root; ");
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_NPROC, &none);
+    const auto before = descriptors();
+    try {
+      const ProcessPoolExecutor executor({.max_workers = 1});
+    } catch (const std::system_error& error) {
+      std::printf("%s", error.what());
+    }
+    return descriptors() == before ? 0 : 1;
+  });
+  CHECK(is_quiet(child.status));
+  CHECK_THAT(child.output, contains("Resource temporarily unavailable"));
+}
+
+TEST_CASE("a pool whose server can fork no worker is broken, and says why") {
+  const ChildResult child = run_in_child([] {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) std::printf("not root; ");
+    ProcessPoolExecutor executor({.max_workers = 1});
+    const rlimit none{0, 0};
+    ::prlimit(children().at(0), RLIMIT_NPROC, &none, nullptr);
+    std::printf("%s", failure_of(executor.submit(square, 2)).c_str());
+    return 0;
+  });
+  CHECK(is_quiet(child.status));
+  CHECK_THAT(child.output, contains("no worker process could be started: Resource temporarily "
+                                    "unavailable"));
+}
+
 TEST_CASE("a program that has closed its standard streams can use pools") {
   const SharedBoard shared;
   const ChildResult child = run_in_child([] {

@@ -37,7 +37,10 @@ class PoolChannel {
   };
 
   PoolChannel() = default;
-  explicit PoolChannel(os::Descriptor socket) : socket_(std::move(socket)) {}
+  explicit PoolChannel(os::Descriptor socket) : socket_(std::move(socket)) {
+    const int wanted = 1 << 20;  // the system gives what it allows; less means more turns
+    ::setsockopt(socket_.number(), SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
+  }
 
   [[nodiscard]] int descriptor() const noexcept { return socket_.number(); }
   /// Whether to wait until the descriptor can be written too.
@@ -51,6 +54,12 @@ class PoolChannel {
   }
 
   void pump_out() noexcept;
+
+  /// The worker sees the end of the channel, even if a child of this program has inherited it.
+  void close() noexcept {
+    ::shutdown(socket_.number(), SHUT_RDWR);
+    *this = PoolChannel();
+  }
 
   /// Receives what is there and calls `receive(const Frame&)` for each whole frame. Returns after a
   /// while in any case, so that no worker keeps the manager for itself; `drain` goes on to the end.
@@ -166,6 +175,8 @@ inline WorkerChannel::WorkerChannel(os::Descriptor socket) noexcept
     } catch (...) {  // no room: it stays where it is
     }
   }
+  const int wanted = 1 << 20;
+  ::setsockopt(socket_.number(), SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
   struct stat identity {};
   if (::fstat(socket_.number(), &identity) == 0) {
     device_ = identity.st_dev;

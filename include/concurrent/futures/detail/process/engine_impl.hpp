@@ -329,14 +329,12 @@ inline void Engine::complete(PoolTask& task, const WorkerRecord& worker, const F
     reader.expect_end();
     return task.fail(std::move(error));
   } catch (const std::exception& error) {
-    const std::string why = "the result of " + task.called("a task") +
-                            " from worker process " + std::to_string(worker.pid) +
-                            " could not be read back: " + error.what();
+    const std::string why = "the result of " + task.called("a task") + " from worker process " +
+                            std::to_string(worker.pid) + " could not be read back: " + error.what();
     task.fail(std::make_exception_ptr(BrokenProcessPool("the process pool is broken: " + why)));
     break_pool(why);
   } catch (...) {
-    const std::string why =
-        "the result of " + task.called("a task") + " could not be read back";
+    const std::string why = "the result of " + task.called("a task") + " could not be read back";
     task.fail(std::make_exception_ptr(BrokenProcessPool("the process pool is broken: " + why)));
     break_pool(why);
   }
@@ -396,7 +394,7 @@ inline void Engine::receive_replies() {
 }
 
 inline void Engine::worker_started(pid_t pid, os::Descriptor channel, os::Descriptor process) {
-  if (ending_) return;  // its channel closes here, and it ends
+  if (ending_) return PoolChannel(std::move(channel)).close();  // it ends when it sees that
   const Key key = std::exchange(next_key_, next_key_ + 2);
   WorkerRecord* worker = nullptr;
   {
@@ -458,8 +456,8 @@ inline void Engine::bury(WorkerRecord worker, std::optional<int> status) {
   if (worker.timed_out) {
     if (worker.task == nullptr) return;
     worker.task->fail(std::make_exception_ptr(
-        TimeoutError(worker.task->called("the task") +
-                     " ran for longer than its timeout, and " + who + " was killed for that")));
+        TimeoutError(worker.task->called("the task") + " ran for longer than its timeout, and " +
+                     who + " was killed for that")));
     worker.task.reset();
     return task_done();
   }
@@ -621,7 +619,7 @@ inline void Engine::end_workers() {
   for (auto& [key, worker] : workers_) {
     if (worker.channel.descriptor() < 0) continue;
     poller_.remove(worker.channel.descriptor());
-    worker.channel = PoolChannel();
+    worker.channel.close();
   }
   while (server_alive_ && (!workers_.empty() || requested_ != 0)) {
     for (const epoll_event& event : poller_.wait(next_deadline())) {
@@ -639,6 +637,7 @@ inline void Engine::end_workers() {
 }
 
 inline void Engine::end_server() noexcept {
+  ::shutdown(control_.number(), SHUT_RDWR);  // seen even if a child of this program inherited it
   control_.reset();
   if (server_ && !os::wait_readable(server_.number(), std::chrono::seconds(2))) {
     os::signal_process(server_, SIGKILL);  // stopped, it would never end
