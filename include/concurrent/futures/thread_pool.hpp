@@ -126,18 +126,24 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
  private:
   static detail::ThreadPoolCore::Settings settings_of(std::size_t max_workers);
   static detail::ThreadPoolCore::Settings settings_of(Options options);
-  template <class TaskSettings>
-  void submit_task(detail::StateBase& task, const TaskSettings* options);
   struct NoOptions {};
+  /// Turns .delay into .start_at. @throws std::invalid_argument for `.timeout`.
+  template <class TaskSettings>
+  static void settle(TaskSettings& options);
+  template <class Task>
+  void submit_task(Task& task, const TaskOptions* options);
   template <class TaskSettings, class F, class... Args>
   auto launch(TaskSettings options, F&& fn, Args&&... args)
       -> Future<detail::call_result_t<F, Args...>>;
+  template <class TaskSettings, class F, class... Args>
+  auto launch_dependent(TaskSettings& options, F&& fn, Args&&... args)
+      -> Future<detail::call_result_t<F, Args...>>;
   template <class Task, class... Given>
-  static Task* make_task(NoOptions, Given&&... given) {
+  static Task* make_task(const NoOptions&, Given&&... given) {
     return new Task(std::forward<Given>(given)...);
   }
   template <class Task, class... Given>
-  static Task* make_task(TaskOptions& options, Given&&... given) {
+  static auto* make_task(TaskOptions& options, Given&&... given) {
     return new detail::WithOptions<Task>(std::move(options), std::forward<Given>(given)...);
   }
 
@@ -171,61 +177,88 @@ inline detail::ThreadPoolCore::Settings ThreadPoolExecutor::settings_of(Options 
 }
 
 template <class TaskSettings>
-void ThreadPoolExecutor::submit_task(detail::StateBase& task, const TaskSettings* options) {
+void ThreadPoolExecutor::settle(TaskSettings& options) {
   using Clock = std::chrono::steady_clock;
-  if (!options->timeout.forever()) {
+  if (!options.timeout.forever()) {
     throw std::invalid_argument(
         "a thread cannot be killed: .timeout is for the tasks of a ProcessPoolExecutor");
   }
-  auto start = options->start_at;
-  if (options->delay > options->delay.zero()) {
-    const auto now = Clock::now();
-    const auto most = Clock::time_point(Clock::duration(INT64_MAX - 1));
-    const auto after = options->delay < most - now ? now + options->delay : most;
-    if (after > start) start = after;
-  }
-  if (options->priority == 0 && start == Clock::time_point{}) {
+  if (options.delay <= options.delay.zero()) return;
+  const auto now = Clock::now();
+  const auto most = Clock::time_point(Clock::duration(INT64_MAX - 1));
+  const auto after = options.delay < most - now ? now + options.delay : most;
+  if (after > options.start_at) options.start_at = after;
+}
+
+template <class Task>
+void ThreadPoolExecutor::submit_task(Task& task, const TaskOptions* options) {
+  if (options->priority == 0 && options->start_at == std::chrono::steady_clock::time_point{}) {
     core_->submit(task);
-  } else {
-    core_->submit_ordered(task, options->priority, start);
+    return;
   }
+  if (options->start_at > std::chrono::steady_clock::now()) task.will_be_delayed(*core_);
+  core_->submit_ordered(task, options->priority, options->start_at);
 }
 
 template <class TaskSettings, class F, class... Args>
 auto ThreadPoolExecutor::launch(TaskSettings options, F&& fn, Args&&... args)
     -> Future<detail::call_result_t<F, Args...>> {
   using R = detail::call_result_t<F, Args...>;
+  constexpr bool has_options = !std::is_same_v<TaskSettings, NoOptions>;
   constexpr detail::CallKind kind = detail::call_kind<F, Args...>();
+  if constexpr (has_options) settle(options);
   if constexpr (kind == detail::CallKind::plain || kind == detail::CallKind::stop) {
     using Task =
         std::conditional_t<kind == detail::CallKind::plain,
                            detail::Task<R, std::decay_t<F>, std::decay_t<Args>...>,
                            detail::StoppableTask<R, std::decay_t<F>, std::decay_t<Args>...>>;
-    Task* const task = make_task<Task>(options, std::forward<F>(fn), std::forward<Args>(args)...);
+    auto* const task = make_task<Task>(options, std::forward<F>(fn), std::forward<Args>(args)...);
     try {
-      if constexpr (std::is_same_v<TaskSettings, NoOptions>) {
-        core_->submit(*task);
-      } else {
+      if constexpr (has_options) {
         submit_task(*task, task->options());
+      } else {
+        core_->submit(*task);
       }
     } catch (...) {
       detail::ThreadPoolCore::drop_refused(*task, 2);
       throw;
     }
     return detail::FutureAccess::adopt<R>(task);
-  } else {
-    using Task = detail::DependentTask<kind == detail::CallKind::unwrapped_stop, R, std::decay_t<F>,
-                                       Args...>;
-    Task* const task = make_task<Task>(options, std::forward<F>(fn), std::forward<Args>(args)...);
+  } else if constexpr (has_options) {
+    if (options.start_at <= std::chrono::steady_clock::now()) {
+      return launch_dependent(options, std::forward<F>(fn), std::forward<Args>(args)...);
+    }
+    // Its time is one more thing that it waits for.
+    Future<void> timer = launch(TaskOptions{.start_at = options.start_at}, [] {});
     try {
-      task->start(*core_);
+      auto future =
+          launch_dependent(options, std::forward<F>(fn), std::forward<Args>(args)..., timer);
+      future.add_done_callback([timer](const Future<R>&) mutable { timer.cancel(); });
+      return future;
     } catch (...) {
-      task->discard();
-      task->destroy();
+      timer.cancel();  // and with it the task, if that was accepted
       throw;
     }
-    return detail::FutureAccess::adopt<R>(task);
+  } else {
+    return launch_dependent(options, std::forward<F>(fn), std::forward<Args>(args)...);
   }
+}
+
+template <class TaskSettings, class F, class... Args>
+auto ThreadPoolExecutor::launch_dependent(TaskSettings& options, F&& fn, Args&&... args)
+    -> Future<detail::call_result_t<F, Args...>> {
+  using R = detail::call_result_t<F, Args...>;
+  constexpr bool stoppable = detail::call_kind<F, Args...>() == detail::CallKind::unwrapped_stop;
+  using Task = detail::DependentTask<stoppable, R, std::decay_t<F>, Args...>;
+  auto* const task = make_task<Task>(options, std::forward<F>(fn), std::forward<Args>(args)...);
+  try {
+    task->start(*core_);
+  } catch (...) {
+    task->discard();
+    task->destroy();
+    throw;
+  }
+  return detail::FutureAccess::adopt<R>(task);
 }
 
 template <class F, class... Args>

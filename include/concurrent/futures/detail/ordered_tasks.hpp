@@ -49,26 +49,28 @@ class TaskHeap {
     const Entry first = entries_.front();
     const Entry last = entries_.back();
     entries_.pop_back();
-    if (!entries_.empty()) sink(last);
+    if (!entries_.empty()) sink(last, 0);
     return first;
   }
-  /// Takes out every entry whose task is done, chained through `dropped`.
-  void take_done(std::vector<StateBase*>& dropped) {
-    std::vector<Entry> all;
-    all.swap(entries_);
-    entries_.reserve(all.size());
-    for (const Entry& entry : all) {
-      if (entry.task->done()) {
-        dropped.push_back(entry.task);
+  /// Takes out the tasks that nobody will run any more, unless memory is short.
+  std::vector<StateBase*> take_settled() {
+    std::vector<StateBase*> settled;
+    settled.reserve(entries_.size());
+    std::size_t kept = 0;
+    for (const Entry& entry : entries_) {
+      if (entry.task->phase() == Phase::pending) {
+        entries_[kept++] = entry;
       } else {
-        push(entry);
+        settled.push_back(entry.task);
       }
     }
+    entries_.resize(kept);
+    for (std::size_t at = kept / 2; at-- != 0;) sink(Entry(entries_[at]), at);
+    return settled;
   }
 
  private:
-  void sink(const Entry& entry) {
-    std::size_t at = 0;
+  void sink(const Entry& entry, std::size_t at) {
     for (;;) {
       std::size_t child = 2 * at + 1;
       if (child >= entries_.size()) break;
@@ -138,17 +140,20 @@ class OrderedTasksByHeap final : public OrderedTasks {
   [[nodiscard]] Clock::time_point first_due() const noexcept override {
     return Clock::time_point(Clock::duration(first_due_.load(std::memory_order_seq_cst)));
   }
-  void purge() noexcept override {
-    std::vector<StateBase*> dropped;
+  void withdrawn() noexcept override {
+    std::vector<StateBase*> settled;
     {
       const std::scoped_lock lock(mutex_);
+      if (2 * ++withdrawn_ < delayed_.size()) return;
       try {
-        delayed_.take_done(dropped);
+        settled = delayed_.take_settled();
       } catch (...) {  // std::bad_alloc: they go when they are due
+        return;
       }
+      withdrawn_ = 0;
       count();
     }
-    for (StateBase* const task : dropped) task->release();
+    for (StateBase* const task : settled) task->release();
   }
 
  private:
@@ -193,6 +198,7 @@ class OrderedTasksByHeap final : public OrderedTasks {
   std::uint64_t next_number_ = 0;  // guarded, as are the heaps
   Heap ready_;
   Heap delayed_;
+  std::size_t withdrawn_ = 0;  // guarded; at least as many of delayed_ as were withdrawn
   std::atomic<std::size_t> queued_{0};
   std::atomic<std::int64_t> first_due_{no_time.time_since_epoch().count()};
 };
@@ -221,12 +227,23 @@ void ThreadPoolCore::submit_ordered(StateBase& task, int priority, Clock::time_p
     OrderedTasks& tasks = ordered_tasks<TasksQueue>();
     task.set_owner(&tasks);  // nobody may run it yet, not even a worker that waits for it
     tasks.add(task, priority, start);
+  } else if (priority == 0) {
+    submit(task);
+    return;
   } else if (settings_.push_where_room == nullptr || is_worker_thread()) {
     push_ordered<TasksQueue>(*this, task, TasksQueue::unbounded);
   } else if (!settings_.push_where_room(*this, task, &push_ordered<TasksQueue>)) {
     return;
   }
   ensure_worker(task);
+}
+
+/// A delayed task was cancelled, which may be all that the pool's end waits for.
+template <class TasksQueue>
+void ThreadPoolCore::task_withdrawn() noexcept {
+  if (OrderedTasks* const tasks = ordered(); tasks != nullptr) tasks->withdrawn();
+  if (standing_.load(std::memory_order_seq_cst) != Standing::open) sleepers_.wake_all();
+  tell_idle_waiters();
 }
 
 /// False: `limit` tasks are queued already.
@@ -266,5 +283,38 @@ void ThreadPoolCore::enqueue(StateBase& task) noexcept {
   notify();
   wake_waiting_workers();
 }
+
+/// Any of the tasks, with options. One that is delayed tells its pool when it will not run after
+/// all, and keeps the pool's memory until it has run or told.
+template <class Base>
+class WithOptions final : public Base {
+ public:
+  template <class... Given>
+  explicit WithOptions(TaskOptions options, Given&&... given)
+      : Base(std::forward<Given>(given)...), options_(std::move(options)) {}
+  [[nodiscard]] const TaskOptions* options() const noexcept override { return &options_; }
+
+  /// Before the task is given to the pool.
+  void will_be_delayed(ThreadPoolCore& pool) noexcept {
+    pool.keep_alive();
+    delayed_by_ = &pool;
+  }
+  Phase execute() noexcept override {
+    const Phase outcome = Base::execute();
+    if (delayed_by_ != nullptr) std::exchange(delayed_by_, nullptr)->release();
+    return outcome;
+  }
+  void discard() noexcept override {
+    Base::discard();
+    if (delayed_by_ == nullptr) return;
+    ThreadPoolCore& pool = *std::exchange(delayed_by_, nullptr);
+    pool.task_withdrawn();
+    pool.release();
+  }
+
+ private:
+  TaskOptions options_;
+  ThreadPoolCore* delayed_by_ = nullptr;  // whoever has claimed the task
+};
 
 }  // namespace concurrent::futures::detail

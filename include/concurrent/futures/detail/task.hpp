@@ -6,7 +6,6 @@
 #include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/call.hpp>
 #include <concurrent/futures/detail/state.hpp>
-#include <concurrent/futures/task_options.hpp>
 #include <concurrent/futures/unraisable.hpp>
 #include <exception>
 #include <tuple>
@@ -120,19 +119,6 @@ class StoppableTask : public State<R> {
  private:
   StopSource stop_;
   PackedCall<F, Args...> call_;
-};
-
-/// Any of the tasks, with options.
-template <class Base>
-class WithOptions final : public Base {
- public:
-  template <class... Given>
-  explicit WithOptions(TaskOptions options, Given&&... given)
-      : Base(std::forward<Given>(given)...), options_(std::move(options)) {}
-  [[nodiscard]] const TaskOptions* options() const noexcept override { return &options_; }
-
- private:
-  TaskOptions options_;
 };
 
 /// A task that nobody waits for: one reference, no outcome.

@@ -130,8 +130,9 @@ class OrderedTasks {
   [[nodiscard]] virtual std::size_t queued() const noexcept = 0;
   /// When the earliest task that is not due yet will be.
   [[nodiscard]] virtual Clock::time_point first_due() const noexcept = 0;
-  /// Drops delayed tasks that were cancelled.
-  virtual void purge() noexcept = 0;
+  /// A delayed task will not run after all. Once there are many, they are dropped; when there are
+  /// no others, at once.
+  virtual void withdrawn() noexcept = 0;
 };
 
 /// A task that waits for futures, in its pool's list until it can be queued.
@@ -197,6 +198,8 @@ class ThreadPoolCore final {
   OrderedTasks& ordered_tasks();
   template <class TasksQueue = Queue>
   void submit_ordered(StateBase& task, int priority, Clock::time_point start);
+  template <class TasksQueue = Queue>
+  void task_withdrawn() noexcept;
 
   // Tasks that wait for futures (dependent_task.hpp)
   /// @throws ShutdownError, BrokenThreadPool

@@ -513,7 +513,6 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
   if (is_worker_thread()) {
     throw Error("a worker cannot wait until its own pool is idle: it is busy itself");
   }
-  if (ordered() != nullptr) ordered()->purge();
   idle_waiters_.fetch_add(1, std::memory_order_seq_cst);
   bool idle = false;
   for (;;) {
@@ -586,8 +585,6 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
   close(Standing::shut);
   if (cancel_futures) {
     drain([](StateBase& task, const std::exception_ptr&) { task.cancel(); }, nullptr);
-  } else if (ordered() != nullptr) {
-    ordered()->purge();
   }
   if (live_.load(std::memory_order_seq_cst) == 0 && (has_work() || has_more_to_come())) {
     // A task was accepted, and the thread for it is not there (yet).
