@@ -136,23 +136,6 @@ auto as_completed(Range&& futures, Timeout timeout = {}) -> AsCompleted<detail::
 
 namespace detail {
 
-/// Sleeps until every future is done: no entries, no allocation, and since the last one is asked
-/// first, the others are mostly done by then.
-template <class T>
-void wait_for_all(const std::vector<Future<T>>& futures, Deadline deadline) {
-  if (current_helper != nullptr) {
-    for (const Future<T>& future : futures) {
-      StateBase& state = FutureAccess::state(future);
-      while (!state.done() && !deadline.passed() &&
-             current_helper->run_one_for(state) == Help::ran) {
-      }
-    }
-  }
-  for (auto future = futures.rbegin(); future != futures.rend(); ++future) {
-    if (!wait_for(FutureAccess::state(*future), deadline)) return;
-  }
-}
-
 /// Sleeps until one future is done that `is_enough`, or all are.
 template <class T, class Enough>
 void wait_for_one(const std::vector<Future<T>>& futures, Deadline deadline, Enough is_enough) {
@@ -171,6 +154,31 @@ void wait_for_one(const std::vector<Future<T>>& futures, Deadline deadline, Enou
     if (is_enough(phase)) break;
   }
   completions->close();
+}
+
+/// Sleeps until every future is done: no entries, no allocation, and since the last one is asked
+/// first, the others are mostly done by then.
+template <class T>
+void wait_for_all(const std::vector<Future<T>>& futures, Deadline deadline) {
+  bool more_later = false;
+  if (current_helper != nullptr) {
+    for (const Future<T>& future : futures) {
+      StateBase& state = FutureAccess::state(future);
+      Help help = Help::ran;
+      while (!state.done() && !deadline.passed() && help == Help::ran) {
+        help = current_helper->run_one_for(state);
+      }
+      more_later = more_later || help == Help::later;
+    }
+  }
+  if (more_later) {
+    // Another of them may have to be run by this worker before the last one can be done.
+    wait_for_one(futures, deadline, [](Phase) { return false; });
+    return;
+  }
+  for (auto future = futures.rbegin(); future != futures.rend(); ++future) {
+    if (!wait_for(FutureAccess::state(*future), deadline)) return;
+  }
 }
 
 }  // namespace detail
