@@ -124,7 +124,8 @@ int run_case(Catch::Session& session, const std::string& program, const std::str
 
 }  // namespace
 
-// Workers forked from a program with threads may have threads of their own: TSan ends them otherwise.
+// Workers forked from a program with threads may have threads of their own: TSan ends them
+// otherwise.
 extern "C" const char* __tsan_default_options();
 extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
 

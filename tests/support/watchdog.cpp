@@ -194,12 +194,21 @@ void print_all_stacks() {
   }
 }
 
+/// Reaps what has ended. False when no descendant is left: orphans become children of this process
+/// before their parent can be reaped, so having no child is proof (a look at /proc is not: a
+/// process may fork and end while one looks).
+bool has_descendants() {
+  pid_t pid = 0;
+  do {
+    pid = ::waitpid(-1, nullptr, WNOHANG);
+  } while (pid > 0);
+  return pid == 0;
+}
+
 void kill_all_descendants() {
   // Again and again: a process may have forked between the look and the kill.
-  for (auto pids = living_descendants(); !pids.empty(); pids = living_descendants()) {
-    for (const pid_t pid : pids) ::kill(pid, SIGKILL);
-    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
-    }
+  while (has_descendants()) {
+    for (const pid_t pid : living_descendants()) ::kill(pid, SIGKILL);
     ::usleep(1'000);
   }
 }
@@ -223,16 +232,12 @@ int wait_for_signal(const sigset_t& signals, Clock::time_point end, siginfo_t& i
 /// 0, or the status that says that something outlived the tests.
 int report_orphans(const sigset_t& signals) {
   const auto end = Clock::now() + grace_for_orphans;
-  std::vector<pid_t> left;
-  do {
-    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
-    }
-    left = living_descendants();
-    if (left.empty()) return 0;
+  while (has_descendants() && Clock::now() < end) {
     siginfo_t info;
     wait_for_signal(signals, std::min(end, Clock::now() + milliseconds(20)), info);
-  } while (Clock::now() < end);
-  for (const pid_t pid : left) {
+  }
+  if (!has_descendants()) return 0;
+  for (const pid_t pid : living_descendants()) {
     std::fprintf(stderr, "watchdog: process %d outlived the test program: %s\n",
                  static_cast<int>(pid), command_line(pid).c_str());
   }
