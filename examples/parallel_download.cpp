@@ -62,7 +62,8 @@ std::vector<Download> download_in_parallel(const std::vector<std::string>& urls,
   ThreadPoolExecutor executor({.max_workers = workers, .thread_name_prefix = "download"});
   std::vector<Download> downloads;
   downloads.reserve(urls.size());
-  for (const Download& download : executor.map(std::ref(downloader), urls)) {
+  // chunksize 1: a slow download is not to hold up others that would share its task.
+  for (const Download& download : executor.map({.chunksize = 1}, std::ref(downloader), urls)) {
     downloads.push_back(download);
   }
   return downloads;
@@ -188,8 +189,6 @@ std::vector<std::string> wanted_urls(const Options& options, const DemoServer* d
 
 int run(const Options& options) {
   const CurlLibrary curl;
-  Interrupt interrupt;
-  const RaiseOnSignals signals(interrupt);
   std::optional<DemoServer> demo;
   if (options.demo) demo.emplace(std::chrono::milliseconds(options.demo_delay_ms));
   const UniqueUrls wanted = unique(wanted_urls(options, demo ? &*demo : nullptr));
@@ -197,6 +196,9 @@ int run(const Options& options) {
     std::fprintf(stderr, "%zu of the URLs are there more than once: each is downloaded once\n",
                  wanted.duplicates);
   }
+  // Only now: until here there is nothing to clean up, and Ctrl-C ends even a read from a terminal.
+  Interrupt interrupt;
+  const RaiseOnSignals signals(interrupt);
   const Job job{options, wanted.urls, interrupt};
   return options.compare ? run_comparison(job) : run_once(job);
 }
