@@ -94,7 +94,7 @@ configure() {
 configure_leg() {
   assertions='-D_GLIBCXX_ASSERTIONS -D_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_EXTENSIVE'
   case $1 in
-    gcc) configure gcc g++ '-O3 -g1' ;;
+    gcc) configure gcc g++ '-O2 -g1' ;;
     clang)
       configure clang clang++-19 "-O0 -g1 $assertions" -DCONCURRENT_TEST_LINT=ON \
         -DCONCURRENT_TEST_PACKAGE=OFF
