@@ -26,7 +26,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 #if defined(__GLIBC__)
@@ -62,7 +61,8 @@ struct Options {
 
 // ---- the command line ----
 
-std::size_t default_workers() { return std::max(1U, std::thread::hardware_concurrency()); }
+/// The work is arithmetic, so there are as many workers as CPUs, for threads too.
+std::size_t default_workers() { return futures::ProcessPoolExecutor::Options{}.max_workers; }
 
 /// "image_processing_output", or with a number behind it when that folder exists: without an
 /// explicit --output every run gets a folder of its own.

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "image_processing/filters.hpp"
 #include "image_processing/made_pictures.hpp"
 #include "image_processing/png_check.hpp"
 #include "pictures.hpp"
@@ -93,14 +94,9 @@ TEST_CASE("image codec: grey and transparent pictures survive PNG") {
 
 TEST_CASE("image codec: JPEG comes back close, in colour and in grey") {
   Image image = smooth(64, 48);
-  if (GENERATE(true, false)) {
-    image = noisy(1, 1, 1);
-    image = Image(64, 48, 1);
-    for (std::size_t i = 0; i < image.pixels.size(); ++i) {
-      image.pixels[i] = static_cast<std::uint8_t>(i % 64 * 4);
-    }
-  }
-  const Decoded result = decoded(encode(image, Format::jpeg, 95), Format::jpeg);
+  if (GENERATE(true, false)) grayscale(image);
+  Decoded result = decoded(encode(image, Format::jpeg, 95), Format::jpeg);
+  if (image.channels == 1) grayscale(result.image);  // stb writes grey as colour
   REQUIRE(result.image.pixels.size() == image.pixels.size());
   int greatest = 0;
   for (std::size_t i = 0; i < image.pixels.size(); ++i) {
