@@ -79,6 +79,7 @@ class ByteBuffer {
     // The first allocation of a large message is exact; only growing ones take more than asked.
     if (capacity_ != 0 && wanted < half_more) wanted = half_more;
     if (wanted < smallest) wanted = smallest;
+    wanted = (wanted + 15) / 16 * 16;  // room for the padding behind a message
     void* const moved = std::realloc(data_, wanted);
     if (moved == nullptr) throw std::bad_alloc();
     data_ = static_cast<std::byte*>(moved);

@@ -86,6 +86,8 @@ class WorkerChannel {
 
   /// Waits for the next frame. False: the pool has closed its end.
   bool receive(Frame& frame);
+  /// The frame that was received last is not needed any more.
+  void forget() noexcept { assembler_.forget_large(); }
   void send(ByteBuffer& frame, FrameKind kind, std::uint64_t task);
 
   /// The exit statuses of a worker that cannot go on. 0 is a worker that was told to end.

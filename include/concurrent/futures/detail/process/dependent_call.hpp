@@ -36,8 +36,7 @@ struct ValueOf<Future<void>> {
 template <class... Args>
 using values_of_t = decltype(std::tuple_cat(std::declval<typename ValueOf<Args>::type>()...));
 
-/// Lifetime   shared: by the engine's waiting list until the call is on its way, and by the
-///            callbacks that hang on the arguments.
+/// Lifetime   the engine's waiting list keeps it, until the call is on its way or will never be.
 /// Protocol   `missing_` counts the futures that are not done, plus one for start(). Whoever takes
 ///            it to zero (acq_rel, so that it sees all of them done) sends the call.
 template <class R, class F, class... Args>  // decayed
@@ -74,9 +73,12 @@ class DependentCall final : public WaitingCall,
   template <class Arg>
   void hang_on(Arg& arg) {
     if constexpr (is_future<Arg>) {
-      arg.add_done_callback([call = this->shared_from_this()](const Arg& done) {
-        call->look_at(done);
-        call->arrive();
+      // Weak: the arguments belong to the call, and must not keep it alive in turn.
+      arg.add_done_callback([call = this->weak_from_this()](const Arg& done) {
+        const auto alive = call.lock();
+        if (alive == nullptr) return;
+        alive->look_at(done);
+        alive->arrive();
       });
     }
   }

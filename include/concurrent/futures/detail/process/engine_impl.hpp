@@ -244,7 +244,7 @@ inline void Engine::check_deadlines() {
   std::vector<pid_t> given_up;
   bool timed = false;
   for (auto& [key, worker] : workers_) {
-    if (worker.deadline.passed()) {
+    if (worker.state == State::busy && worker.deadline.passed()) {
       worker.timed_out = true;
       worker.deadline = {};
       os::signal_process(worker.process, SIGKILL);

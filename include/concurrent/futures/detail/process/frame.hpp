@@ -104,10 +104,7 @@ class FrameAssembler {
 
   /// Takes the next frame out. The one before is not valid any more.
   Result next(Frame& frame) {
-    if (large_given_) {
-      large_.clear();
-      large_given_ = false;
-    }
+    forget_large();
     if (!large_.empty())
       return large_filled_ == large_.size() ? give_large(frame) : Result::incomplete;
     if (end_ - begin_ < header_size) return Result::incomplete;
@@ -122,6 +119,11 @@ class FrameAssembler {
     frame = {header_.kind, header_.task, {staging_.data() + begin_ + header_size, header_.size}};
     begin_ += whole;
     return Result::frame;
+  }
+
+  /// Gives back the memory of a large frame that was handed out, before the next one is asked for.
+  void forget_large() noexcept {
+    if (std::exchange(large_given_, false)) large_.clear();
   }
 
   /// True when what was received ends in the middle of a frame.

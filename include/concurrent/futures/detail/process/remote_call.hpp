@@ -137,8 +137,9 @@ consteval bool check_callable() {
 /// The call `F(Args...)` with result R, in the worker.
 template <class R, class F, class... Args>
 struct RemoteCall {
-  static void run(ByteReader& arguments, ByteBuffer& result) {
-    auto call = read(arguments);
+  static void run(TaskRequest& request, ByteBuffer& result) {
+    auto call = read(request.reader);
+    request.finished();
     if constexpr (std::is_void_v<R>) {
       std::apply(std::move(call.first), std::move(call.second));
     } else {

@@ -21,9 +21,18 @@
 
 namespace concurrent::futures::detail::process {
 
+/// Callable and arguments of a task, to be read once.
+struct TaskRequest {
+  ByteReader reader;
+  WorkerChannel& channel;
+
+  /// All is read: a large message need not stay in memory while the task runs.
+  void finished() noexcept { channel.forget(); }
+};
+
 /// Runs one task: reads callable and arguments, calls, writes the result. A task travels as the
 /// address of such a function, which is the same in every process forked from one program.
-using TaskFunction = void (*)(ByteReader& arguments, ByteBuffer& result);
+using TaskFunction = void (*)(TaskRequest& request, ByteBuffer& result);
 
 /// The callable or its arguments could not be read back. Breaks the pool, as in Python.
 struct UnreadableTask {
@@ -78,10 +87,10 @@ class Worker {
     begin_frame(reply_);
     FrameKind kind = FrameKind::value;
     try {
-      ByteReader reader(frame.payload);
+      TaskRequest request{ByteReader(frame.payload), channel_};
       TaskFunction function = nullptr;
-      reader.copy_to(&function, sizeof function);
-      function(reader, reply_);
+      request.reader.copy_to(&function, sizeof function);
+      function(request, reply_);
     } catch (const UnreadableTask& error) {
       kind = FrameKind::unreadable;
       restart_frame(reply_);
