@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,8 +34,8 @@ namespace {
 constexpr std::size_t no_limit = 100'000'000;
 
 Bytes bytes(std::string_view text) {
-  Bytes result(text.size());
-  std::memcpy(result.data(), text.data(), text.size());
+  Bytes result;
+  for (const char c : text) result.push_back(static_cast<std::uint8_t>(c));
   return result;
 }
 
