@@ -45,10 +45,20 @@ concept range_of_futures = requires(Range& range) {
 };
 
 namespace detail {
+/// What the futures of a range hold. Of other ranges too, so that a return type does not fail
+/// before the constraint, which says it in words.
 template <class Range>
-using awaited_t =
-    typename std::remove_cvref_t<decltype(*std::begin(std::declval<Range&>()))>::value_type;
-}
+struct Awaited {
+  using type = void;
+};
+template <range_of_futures Range>
+struct Awaited<Range> {
+  using type =
+      typename std::remove_cvref_t<decltype(*std::begin(std::declval<Range&>()))>::value_type;
+};
+template <class Range>
+using awaited_t = typename Awaited<Range>::type;
+}  // namespace detail
 
 /// Waits until all futures are done, or one, or one with an exception (then also when all are
 /// done), or until the timeout. Never throws for what the tasks threw. Duplicates count once.
