@@ -151,7 +151,8 @@ TEST_CASE("an argument that failed before submit fails the task") {
   ThreadPoolExecutor pool(1);
   Future<int> argument;
   argument.set_exception(std::make_exception_ptr(std::runtime_error("failed")));
-  CHECK_THROWS_WITH(pool.submit(add, argument, 1).result(), "failed");
+  const auto task = pool.submit(add, argument, 1);
+  CHECK_THROWS_WITH(task.result(), "failed");
 }
 
 TEST_CASE("a cancelled argument cancels the task") {
@@ -217,7 +218,8 @@ TEST_CASE("a dependent task that throws ends in its future") {
   ThreadPoolExecutor pool(1);
   Future<int> argument;
   argument.set_result(1);
-  CHECK_THROWS_AS(pool.submit([](int) { throw 42; }, argument).result(), int);
+  const auto task = pool.submit([](int) { throw 42; }, argument);
+  CHECK_THROWS_AS(task.result(), int);
 }
 
 TEST_CASE("a chain of dependent tasks runs from one end to the other") {

@@ -179,8 +179,10 @@ TEMPLATE_TEST_CASE("an element of map can be looked at twice or not at all", "",
 TEMPLATE_TEST_CASE("to_vector and wait throw what the first failing element threw", "",
                    ThreadPoolExecutor, InlineExecutor) {
   TestType executor = make_executor<TestType>();
-  CHECK_THROWS_WITH(executor.map(throw_on_odd, first_numbers(9)).to_vector(), "odd: 1");
-  CHECK_THROWS_WITH(executor.map(throw_on_odd, first_numbers(9)).wait(), "odd: 1");
+  auto results = executor.map(throw_on_odd, first_numbers(9));
+  CHECK_THROWS_WITH(std::move(results).to_vector(), "odd: 1");
+  auto others = executor.map(throw_on_odd, first_numbers(9));
+  CHECK_THROWS_WITH(std::move(others).wait(), "odd: 1");
 }
 
 TEMPLATE_TEST_CASE("map of a callable that returns nothing gives one element a call", "",
@@ -386,15 +388,16 @@ TEST_CASE("an exception that ends the loop over map's results cancels the rest")
   ThreadPoolExecutor pool(1);
   std::atomic<int> calls{0};
   support::Gate gate;
-  CHECK_THROWS_WITH(pool.map(
-                            [&calls, at_gate = gate.waiter()](int value) {
-                              ++calls;
-                              if (value == 0) throw std::runtime_error("first");
-                              at_gate();
-                            },
-                            first_numbers(100))
-                        .wait(),
-                    "first");
+  {
+    auto results = pool.map(
+        [&calls, at_gate = gate.waiter()](int value) {
+          ++calls;
+          if (value == 0) throw std::runtime_error("first");
+          at_gate();
+        },
+        first_numbers(100));
+    CHECK_THROWS_WITH(std::move(results).wait(), "first");
+  }
   gate.open();
   pool.shutdown();
   CHECK(calls <= 2);
@@ -412,6 +415,7 @@ TEST_CASE("map keeps no result that it has yielded") {
         return token;
       },
       first_numbers(4));
+  pool.wait_idle();  // a worker holds a task until just after its result is visible
   auto at = results.begin();
   for (std::size_t i = 0; i < 4; ++i) {
     CHECK(**at == static_cast<int>(i));

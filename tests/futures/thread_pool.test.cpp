@@ -146,10 +146,15 @@ TEST_CASE("a task may return a reference, nothing, or a const value") {
 
 TEST_CASE("a task that throws anything at all ends in its future, and the worker lives") {
   ThreadPoolExecutor pool({.max_workers = 1, .thread_name_prefix = "lives"});
-  CHECK_THROWS_WITH(pool.submit([] { throw std::runtime_error("oops"); }).result(), "oops");
-  CHECK_THROWS_AS(pool.submit([] { throw 42; }).result(), int);
-  CHECK_THROWS_AS(pool.submit([] { throw nullptr; }).result(), std::nullptr_t);
-  CHECK_THROWS_AS(pool.submit([]() -> int { throw CancelledError(); }).result(), CancelledError);
+  const auto usual = pool.submit([] { throw std::runtime_error("oops"); });
+  const auto number = pool.submit([] { throw 42; });
+  const auto null = pool.submit([] { throw nullptr; });
+  const auto cancelled = pool.submit([]() -> int { throw CancelledError(); });
+  CHECK_THROWS_WITH(usual.result(), "oops");
+  CHECK_THROWS_AS(number.result(), int);
+  CHECK_THROWS_AS(null.result(), std::nullptr_t);
+  CHECK_THROWS_AS(cancelled.result(), CancelledError);
+  CHECK_FALSE(cancelled.cancelled());
   CHECK(pool.submit([] { return 1; }).result() == 1);
   CHECK(support::thread_names("lives").size() == 1);
 }
