@@ -116,6 +116,36 @@ TEST_CASE(
   CHECK(within(10s, [] { return gone(board()->pid[1]); }));
 }
 
+TEST_CASE("what another worker had finished when the death is noticed is kept") {
+  const SharedBoard shared;
+  ProcessPoolExecutor executor({.max_workers = 3});
+  const auto first = executor.submit([] { sleep_until_flag(0); });
+  const auto victim = executor.submit([] {
+    board()->pid[0] = ::getpid();
+    ::pause();
+  });
+  const auto sibling = executor.submit([] {
+    sleep_until_flag(1);
+    std::thread([] {  // by then the result has been written
+      ::usleep(300000);
+      board()->flag[2] = 1;
+    })
+        .detach();
+    return 7;
+  });
+  // The pool looks at nothing while this runs: first the victim dies, then the sibling finishes.
+  first.add_done_callback([](const Future<void>&) {
+    ::kill(board()->pid[0], SIGKILL);
+    within(30s, [] { return gone(board()->pid[0]); });
+    board()->flag[1] = 1;
+    sleep_until_flag(2);
+  });
+  REQUIRE(within(30s, [&] { return board()->pid[0] != 0 && sibling.running(); }));
+  board()->flag[0] = 1;
+  CHECK(fails_with<BrokenProcessPool>(victim));
+  CHECK(failure_of(sibling).empty());
+}
+
 TEST_CASE("the death of a worker is noticed within 20 ms") {
   std::vector<std::chrono::microseconds> delays;
   for (int round = 0; round < 20; ++round) {
@@ -278,6 +308,32 @@ TEST_CASE("a task that replaces its channel by a file of its own ends in an exce
     return 1;
   });
   CHECK_THAT(failure_of(replaced), contains("channel"));
+}
+
+TEST_CASE("a result is never written to a socket of the task's that took the channel's place") {
+  const SharedBoard shared;
+  ProcessPoolExecutor executor({.max_workers = 1});
+  const auto replaced = executor.submit([] {
+    std::array<int, 2> own{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM, 0, own.data()) != 0) return 1;
+    if (::fork() == 0) {
+      ::close(own[0]);
+      for (const int socket : sockets()) {
+        if (socket != own[1]) ::close(socket);
+      }
+      char byte = 0;
+      board()->flag[0] = ::read(own[1], &byte, 1) == 0 ? 1 : 2;
+      ::_exit(0);
+    }
+    ::close(own[1]);
+    for (const int socket : sockets()) {
+      if (socket != own[0]) ::dup2(own[0], socket);
+    }
+    return 1;
+  });
+  CHECK_THAT(failure_of(replaced), contains("channel"));
+  REQUIRE(within(10s, [] { return board()->flag[0] != 0; }));
+  CHECK(board()->flag[0] == 1);  // the end, and nothing before it
 }
 
 TEST_CASE("a task that forks does not disturb the channel") {
