@@ -128,8 +128,9 @@ class BlockPool {
     return (size + granule - 1) / granule - 1;
   }
   static Depot& depot(std::size_t index) noexcept {
-    // Never destroyed: tasks of static pools may be freed during the program's exit.
-    static auto* const depots = new Depot[sizes];
+    // Needs no memory, which this may be short of, and no destruction: tasks of static pools may be
+    // freed during the program's exit.
+    static constinit Depot depots[sizes];
     return depots[index];
   }
   static void put(Block* first, std::size_t index) noexcept {
