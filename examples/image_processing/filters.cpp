@@ -399,7 +399,8 @@ void resize(Image& image, std::size_t width, std::size_t height) {
     if (image.has_alpha()) {
       store_premultiplied(row.data(), row.size(), result.row(y));
     } else {
-      std::transform(row.begin(), row.end(), result.row(y), kernels::to_byte_clamped);
+      std::transform(row.begin(), row.end(), result.row(y),
+                     [](float value) { return kernels::to_byte_clamped(value); });
     }
   }
   image = std::move(result);
