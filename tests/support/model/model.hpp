@@ -182,7 +182,9 @@ class Engine {
   Access begin(const std::source_location& place, Operation operation, std::memory_order order,
                std::memory_order failure = std::memory_order_relaxed);
   std::size_t locate(std::uint64_t initial);
-  std::uint64_t load(std::size_t location, std::memory_order order);
+  /// Not a value that equals `unwanted`; the newest does not.
+  std::uint64_t load(std::size_t location, std::memory_order order,
+                     const std::uint64_t* unwanted = nullptr);
   void store(std::size_t location, std::uint64_t value, std::memory_order order);
   /// The newest value; a read-modify-write reads no other.
   [[nodiscard]] std::uint64_t newest(std::size_t location) const {
@@ -363,9 +365,9 @@ class atomic {
       value_ = desired;
       return true;
     }
-    // A failure is but a load; a stale value that equals the expected one would not be one.
-    const T stale = from_bits(engine->load(location, access.failure));
-    expected = stale == expected ? from_bits(engine->newest(location)) : stale;
+    // A failure is but a load, of a value that is not the expected one.
+    const std::uint64_t unwanted = to_bits(expected);
+    expected = from_bits(engine->load(location, access.failure, &unwanted));
     engine->note(to_bits(expected));
     return false;
   }
@@ -877,17 +879,18 @@ inline std::size_t Engine::locate(std::uint64_t initial) {
   return locations_.size() - 1;
 }
 
-inline std::uint64_t Engine::load(std::size_t location, std::memory_order order) {
+inline std::uint64_t Engine::load(std::size_t location, std::memory_order order,
+                                  const std::uint64_t* unwanted) {
   Location& at = locations_[location];
   const auto newest = static_cast<std::uint32_t>(at.history.size() - 1);
   std::uint32_t oldest = self_->view.of(location);
   if (order == std::memory_order_seq_cst && oldest < at.newest_seq_cst) oldest = at.newest_seq_cst;
-  std::uint32_t back = 0;
+  std::uint32_t index = newest;
   if (stale_reads_left_ > 0) {
-    back = choose(newest - oldest + 1, 3);
-    if (back != 0) --stale_reads_left_;
+    index -= choose(newest - oldest + 1, 3);
+    if (unwanted != nullptr && at.history[index].value == *unwanted) index = newest;
+    if (index != newest) --stale_reads_left_;
   }
-  const std::uint32_t index = newest - back;
   self_->view.see(location, index);
   if (acquires(order)) self_->view.join(at.history[index].view);
   return at.history[index].value;

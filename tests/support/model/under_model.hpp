@@ -79,3 +79,14 @@ inline void futex_wake_all(const Word& word,
 }  // namespace os
 }  // namespace detail
 }  // namespace concurrent::futures::concurrent
+
+// Every block from operator new: a failed execution leaves its threads where they are, so the next
+// one must not meet a lock that outlives an execution; and AddressSanitizer should see each block.
+#if !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__ 1  // NOLINT
+#include <concurrent/futures/detail/block_pool.hpp>
+#undef __SANITIZE_ADDRESS__
+#else
+#include <concurrent/futures/detail/block_pool.hpp>
+#endif
+static_assert(concurrent::futures::detail::under_sanitizer);
