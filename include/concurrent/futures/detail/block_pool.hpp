@@ -3,6 +3,7 @@
 
 // Memory for task states: small blocks, made in one thread and freed in another by the million.
 
+#include <concurrent/futures/detail/before_fork.hpp>
 #include <concurrent/futures/detail/spin_lock.hpp>
 #include <cstddef>
 #include <mutex>
@@ -133,6 +134,12 @@ class BlockPool {
     static constinit Depot depots[sizes];
     return depots[index];
   }
+  static void lock_depots() noexcept {
+    for (std::size_t i = 0; i < sizes; ++i) depot(i).lock.lock();
+  }
+  static void unlock_depots() noexcept {
+    for (std::size_t i = 0; i < sizes; ++i) depot(i).lock.unlock();
+  }
   static void put(Block* first, std::size_t index) noexcept {
     Depot& to = depot(index);
     const std::scoped_lock lock(to.lock);
@@ -191,6 +198,9 @@ class BlockPool {
 
   static void flush_at_thread_end(Cache& cache) noexcept {
     if (std::exchange(cache.registered, true)) return;
+    // A child process must not inherit a lock that another thread holds.
+    static const bool safe_to_fork = before_fork(lock_depots, unlock_depots);
+    static_cast<void>(safe_to_fork);
     thread_local AtThreadEnd at_thread_end;
     static_cast<void>(at_thread_end);
   }

@@ -8,6 +8,7 @@
 #include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/futex.hpp>
 #include <concurrent/detail/standard.hpp>
+#include <concurrent/futures/detail/before_fork.hpp>
 #include <concurrent/futures/detail/block_pool.hpp>
 #include <concurrent/futures/unraisable.hpp>
 #include <cstddef>
@@ -69,14 +70,34 @@ class Continuation {
 };
 
 /// Mutexes chosen by address, for what happens too seldom to pay for a mutex in every state.
-inline std::mutex& striped_mutex(const void* address) {
+class Stripes {
+ public:
+  static std::mutex& of(const void* address) noexcept {
+    static const bool safe_to_fork = before_fork(lock_all, unlock_all);
+    static_cast<void>(safe_to_fork);
+    const auto bits = reinterpret_cast<std::uintptr_t>(address);
+    return all()[(bits >> 6U ^ bits >> 12U) % count].mutex;
+  }
+
+ private:
+  static constexpr std::size_t count = 32;
   struct alignas(64) Stripe {
     std::mutex mutex;
   };
-  static auto* const stripes = new Stripe[64];  // never destroyed: static pools outlive statics
-  const auto bits = reinterpret_cast<std::uintptr_t>(address);
-  return stripes[(bits >> 6U ^ bits >> 12U) % 64].mutex;
-}
+  static Stripe* all() noexcept {
+    static auto* const stripes =
+        new Stripe[count];  // never destroyed: static pools outlive statics
+    return stripes;
+  }
+  static void lock_all() noexcept {
+    for (std::size_t i = 0; i < count; ++i) all()[i].mutex.lock();
+  }
+  static void unlock_all() noexcept {
+    for (std::size_t i = 0; i < count; ++i) all()[i].mutex.unlock();
+  }
+};
+
+inline std::mutex& striped_mutex(const void* address) noexcept { return Stripes::of(address); }
 
 /// The untyped part of a future's shared state.
 ///
