@@ -225,7 +225,7 @@ Response Session::Implementation::get(const std::string& url, const BodySink& si
 /// Drives the one transfer to its end. A multi handle rather than curl_easy_perform(): it can wait
 /// for the Interrupt along with the socket. Nothing when interrupted.
 std::optional<CURLcode> Session::Implementation::run(const Interrupt& interrupt) {
-  constexpr int longest_wait_ms = 1000;  // libcurl shortens it to its own next deadline
+  constexpr int longest_wait_ms = 60'000;  // libcurl shortens it to its own next deadline
   while (!interrupt.raised()) {
     int running = 0;
     CURLMcode code = curl_multi_perform(multi_.get(), &running);
