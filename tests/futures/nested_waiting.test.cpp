@@ -245,6 +245,19 @@ TEST_CASE("the only worker may wait for several futures of which one needs anoth
   }
 }
 
+TEST_CASE("the only worker runs every task that a task with several futures needs") {
+  ThreadPoolExecutor pool(1);
+  const Future<int> sum = pool.submit([&pool] {
+    Future<int> outside;
+    auto needed = pool.submit([outside]() mutable {
+      outside.set_result(40);
+      return 2;
+    });
+    return pool.submit([](int a, int b) { return a + b; }, outside, needed).result();
+  });
+  CHECK(sum.result() == 42);
+}
+
 TEST_CASE("the only worker may run through as_completed of futures of which one needs another") {
   ThreadPoolExecutor pool(1);
   Future<int> outside;

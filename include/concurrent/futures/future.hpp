@@ -214,7 +214,9 @@ class ThenState final : public State<R>, private Continuation {
   Phase execute() noexcept override { return this->phase(); }
   void discard() noexcept override { destroy_callable(); }
 
-  StateBase* acquire_dependency() noexcept override {
+  using State<R>::acquire_dependency;
+  StateBase* acquire_dependency(std::size_t& from) noexcept override {
+    if (from++ != 0) return nullptr;
     const std::scoped_lock lock(striped_mutex(this));
     // One that is done is just firing this, in another thread: there is nothing to be done for it.
     if (waits_for_ == nullptr || waits_for_->done()) return nullptr;

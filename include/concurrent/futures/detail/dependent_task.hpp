@@ -79,15 +79,19 @@ class DependentTask : public State<R>, private WaitingTask {
       return false;
     }
   }
-  StateBase* acquire_dependency() noexcept override {
+  using State<R>::acquire_dependency;
+  StateBase* acquire_dependency(std::size_t& from) noexcept override {
     const std::scoped_lock lock(striped_mutex(this));
     if (dropped_) return nullptr;
     StateBase* found = nullptr;
-    const auto look = [&found](auto& arg) {
+    std::size_t place = 0;
+    const auto look = [&found, &place, &from](auto& arg) {
       if constexpr (is_future<std::decay_t<decltype(arg)>>) {
         StateBase* const state = FutureAccess::peek(arg);
-        if (found != nullptr || state->done() || !state->try_add_reference()) return;
+        const std::size_t here = place++;
+        if (found != nullptr || here < from || state->done() || !state->try_add_reference()) return;
         found = state;
+        from = here + 1;
       }
     };
     std::apply([&look](auto&... args) { (look(args), ...); }, args_.value());

@@ -205,7 +205,14 @@ class StateBase {
   /// The options that the task was submitted with, or null.
   [[nodiscard]] virtual const TaskOptions* options() const noexcept { return nullptr; }
   /// A state that this one waits for and that is not done, with a reference added; or null.
-  [[nodiscard]] virtual StateBase* acquire_dependency() noexcept { return nullptr; }
+  /// Looks from place `from` on, and moves that behind the one that it gives.
+  [[nodiscard]] virtual StateBase* acquire_dependency(std::size_t& from) noexcept {
+    return static_cast<void>(from), nullptr;
+  }
+  [[nodiscard]] StateBase* acquire_dependency() noexcept {
+    std::size_t from = 0;
+    return acquire_dependency(from);
+  }
 
   /// Who will run it (the pool while queued, the worker afterwards); null: no pool of this library.
   /// Only ever compared by other threads, so relaxed.

@@ -190,13 +190,15 @@ inline Help Worker::run_one_for(StateBase& target) noexcept {
 }
 
 /// Follows what `target` waits for to its end, in a loop: a chain of `then` may have any length.
+/// What waits for several futures needs all of them, so each is offered, the first one last.
 [[gnu::noinline]] inline Help Worker::run_one_for_deeper(StateBase& target) noexcept {
   StateRef<StateBase> held;  // `at`, beyond the target
   StateBase* at = &target;
   Help otherwise = Help::nothing;
   for (;;) {
     const bool mine = at->phase() == Phase::pending && at->owner() == &pool_;
-    StateBase* const dependency = at->acquire_dependency();
+    std::size_t from = 0;
+    StateBase* const dependency = at->acquire_dependency(from);
     if (dependency == nullptr) {
       if (!mine) return is_delayed(*at) ? Help::later : otherwise;
       drop_stale();
@@ -205,6 +207,16 @@ inline Help Worker::run_one_for(StateBase& target) noexcept {
       return Help::ran;
     }
     if (mine) otherwise = Help::later;
+    while (StateBase* const more = at->acquire_dependency(from)) {
+      const Help help = run_one_for(*more);
+      more->release();
+      if (help == Help::nothing) continue;
+      otherwise = Help::later;
+      if (help == Help::ran) {
+        dependency->release();
+        return help;
+      }
+    }
     held = StateRef<StateBase>(dependency);
     at = dependency;
   }
