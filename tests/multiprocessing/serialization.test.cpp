@@ -118,7 +118,7 @@ class HidesPointer {
   constexpr explicit HidesPointer(const int* at) : at_(at) {}
 
  private:
-  const int* at_;
+  [[maybe_unused]] const int* at_;
 };
 struct Deep {
   HidesPointer hidden;
