@@ -120,6 +120,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void hand_over(PoolTaskPtr task);
   void finish_task(Key key, WorkerRecord& worker, const Frame& frame);
   void complete(PoolTask& task, const WorkerRecord& worker, const Frame& frame);
+  void break_by_result(PoolTask& task, const WorkerRecord& worker, const std::string& reason);
   void task_done() noexcept;
   // workers coming and going
   void request_workers(std::size_t wanted);

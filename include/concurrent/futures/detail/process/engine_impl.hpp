@@ -329,15 +329,24 @@ inline void Engine::complete(PoolTask& task, const WorkerRecord& worker, const F
     reader.expect_end();
     return task.fail(std::move(error));
   } catch (const std::exception& error) {
-    const std::string why = "the result of " + task.called("a task") + " from worker process " +
-                            std::to_string(worker.pid) + " could not be read back: " + error.what();
-    task.fail(std::make_exception_ptr(BrokenProcessPool("the process pool is broken: " + why)));
-    break_pool(why);
+    break_by_result(task, worker, std::string(": ") + error.what());
   } catch (...) {
-    const std::string why = "the result of " + task.called("a task") + " could not be read back";
-    task.fail(std::make_exception_ptr(BrokenProcessPool("the process pool is broken: " + why)));
-    break_pool(why);
+    break_by_result(task, worker, "");
   }
+}
+
+/// Who sees the future fail finds the pool broken already.
+inline void Engine::break_by_result(PoolTask& task, const WorkerRecord& worker,
+                                    const std::string& reason) {
+  const std::string why = "the result of " + task.called("a task") + " from worker process " +
+                          std::to_string(worker.pid) + " could not be read back" + reason;
+  const std::string text = "the process pool is broken: " + why;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!broken_) broken_ = text;
+  }
+  task.fail(std::make_exception_ptr(BrokenProcessPool(text)));
+  break_pool(why);
 }
 
 inline void Engine::task_done() noexcept {
