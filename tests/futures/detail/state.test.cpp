@@ -299,7 +299,7 @@ const std::vector<model::Body> all{
 };
 
 // All executions with two of each take minutes.
-constexpr model::Options bounds{.preemptions = 1, .stale_reads = 1};
+const model::Options bounds{.preemptions = 1, .stale_reads = 1};
 
 }  // namespace
 
