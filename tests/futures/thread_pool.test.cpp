@@ -329,6 +329,68 @@ TEST_CASE("a queued task can be cancelled and never runs") {
   CHECK_FALSE(ran);
 }
 
+namespace {
+
+/// Tells when its last copy is being destroyed, and takes its time over it.
+struct SlowToDestroy {
+  std::shared_ptr<std::latch> destroying = std::make_shared<std::latch>(1);
+  support::Gate::Waiter at_gate;
+
+  void operator()() const {}
+  ~SlowToDestroy() {
+    if (destroying == nullptr) return;  // moved from
+    destroying->count_down();
+    at_gate();
+  }
+  SlowToDestroy(std::shared_ptr<std::latch> latch, support::Gate::Waiter waiter)
+      : destroying(std::move(latch)), at_gate(std::move(waiter)) {}
+  SlowToDestroy(SlowToDestroy&& other) noexcept = default;
+  SlowToDestroy& operator=(SlowToDestroy&&) = delete;
+};
+
+}  // namespace
+
+TEST_CASE("a second cancel is true, and waits until what the first one destroys is gone") {
+  ThreadPoolExecutor pool(1);
+  const support::Occupied occupied(pool);
+  const auto destroying = std::make_shared<std::latch>(1);
+  support::Gate gate;
+  auto task = pool.submit(SlowToDestroy(destroying, gate.waiter()));
+  std::jthread first([task]() mutable { task.cancel(); });
+  destroying->wait();
+  CHECK_FALSE(task.running());
+  CHECK_FALSE(task.done());
+  bool cancelled = false;
+  std::jthread second([task, &cancelled]() mutable { cancelled = task.cancel() && task.done(); });
+  std::this_thread::sleep_for(1ms);  // so that it most likely waits by now
+  gate.open();
+  CHECK_THROWS_AS(task.result(), CancelledError);
+  second.join();
+  CHECK(cancelled);
+}
+
+TEST_CASE("a callable whose destructor cancels its own future is fine") {
+  ThreadPoolExecutor pool(1);
+  const support::Occupied occupied(pool);
+  struct CancelsItself {
+    Future<void>* future;
+    bool* cancelled;
+    void operator()() const {}
+    ~CancelsItself() {
+      if (future != nullptr) *cancelled = future->cancel();
+    }
+    CancelsItself(Future<void>* which, bool* answer) : future(which), cancelled(answer) {}
+    CancelsItself(CancelsItself&& other) noexcept
+        : future(std::exchange(other.future, nullptr)), cancelled(other.cancelled) {}
+    CancelsItself& operator=(CancelsItself&&) = delete;
+  };
+  Future<void> task;
+  bool cancelled = false;
+  task = pool.submit(CancelsItself(&task, &cancelled));
+  CHECK(task.cancel());
+  CHECK(cancelled);
+}
+
 TEST_CASE("a running task cannot be cancelled") {
   ThreadPoolExecutor pool(1);
   std::latch running(1);

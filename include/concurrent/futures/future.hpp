@@ -71,7 +71,7 @@ class [[nodiscard(
   Future() : state_(new detail::State<T>) {}
 
   /// Cancels if not yet running. True when it is cancelled (now or before): it will never run.
-  /// Callbacks run in this thread. **Blocking** never.
+  /// Callbacks run in this thread. **Blocking** only while another thread is just cancelling it.
   bool cancel() { return state().cancel(); }
   [[nodiscard]] bool cancelled() const { return state().phase() == detail::Phase::cancelled; }
   [[nodiscard]] bool running() const;
@@ -316,7 +316,8 @@ using result_t =
 template <class T>
 bool Future<T>::running() const {
   const detail::Phase phase = state().phase();
-  return phase != detail::Phase::pending && !detail::is_done(phase);
+  return phase != detail::Phase::pending && phase != detail::Phase::cancelling &&
+         !detail::is_done(phase);
 }
 
 template <class T>
@@ -408,7 +409,8 @@ template <class T>
 bool Future<T>::set_running_or_notify_cancel() {
   detail::State<T>& state = this->state();
   if (state.claim(detail::Phase::running)) return true;
-  if (state.phase() == detail::Phase::cancelled) return false;
+  const detail::Phase phase = state.phase();
+  if (phase == detail::Phase::cancelling || phase == detail::Phase::cancelled) return false;
   throw InvalidStateError("the future is running or finished already");
 }
 
@@ -428,6 +430,7 @@ detail::Phase Future<T>::begin_setting() const {
         throw InvalidStateError("the future belongs to a task that a pool is running");
       case Phase::setting:
         throw InvalidStateError("another thread is just completing the future");
+      case Phase::cancelling:
       case Phase::cancelled:
         throw InvalidStateError("the future was cancelled");
       default:

@@ -97,6 +97,20 @@ void one_runs_what_the_other_cancels() {
   model::require(state->phase() == (ran ? Phase::value : Phase::cancelled), "another outcome");
 }
 
+void two_cancel() {
+  const Ref state(new State);
+  bool other_cancelled = false;
+  model::thread other([&] {
+    other_cancelled = state->cancel();
+    model::require(state->phase() == Phase::cancelled, "cancelled, and not done");
+  });
+  const bool cancelled = state->cancel();
+  model::require(state->phase() == Phase::cancelled, "cancelled, and not done");
+  other.join();
+  model::require(cancelled && other_cancelled, "cancelled, and told otherwise");
+  model::require(state->discarded.get() == 1, "not discarded exactly once");
+}
+
 void a_claim_is_given_back() {
   const Ref state(new State);
   model::plain<int> attempts{0};
@@ -285,6 +299,7 @@ const std::vector<model::Body> all{
     one_sleeps_until_the_other_publishes,
     two_sleep_until_the_third_publishes,
     one_runs_what_the_other_cancels,
+    two_cancel,
     a_claim_is_given_back,
     one_sleeps_while_a_claim_is_given_back,
     one_adds_while_the_other_publishes,

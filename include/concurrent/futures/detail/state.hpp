@@ -31,11 +31,12 @@ class StateBase;
 
 /// Where a future stands. The order matters: from `cancelled` on it is done.
 enum class Phase : std::uint32_t {
-  pending,    // nobody has begun it
-  running,    // set_running_or_notify_cancel: an executor outside this library has begun it
-  executing,  // a worker of this library runs its callable, and alone may complete it
-  setting,    // one thread is storing the outcome, and alone may complete it
-  posted,     // a task without an outcome: claimed from birth by the queue that holds it
+  pending,     // nobody has begun it
+  running,     // set_running_or_notify_cancel: an executor outside this library has begun it
+  executing,   // a worker of this library runs its callable, and alone may complete it
+  setting,     // one thread is storing the outcome, and alone may complete it
+  cancelling,  // one thread is destroying the callable, and will make it cancelled
+  posted,      // a task without an outcome: claimed from birth by the queue that holds it
   cancelled,
   value,
   error,
@@ -102,7 +103,8 @@ inline std::mutex& striped_mutex(const void* address) noexcept { return Stripes:
 /// The untyped part of a future's shared state.
 ///
 /// Protocol, the outcome (`status_`: a Phase and the flag `awaited`)
-///   claim    S1 CAS pending -> executing|setting|running   the winner owns callable and outcome
+///   claim    S1 CAS pending -> executing|setting|cancelling|running
+///                                                          the winner owns callable and outcome
 ///   publish  S2 exchange -> cancelled|value|error          after the outcome was stored
 ///   sleep    S3 CAS sets `awaited`, then sleeps on the word itself
 ///   look     S4 load
@@ -170,7 +172,8 @@ class StateBase {
   /// The same from within a continuation: what hangs on this state runs after the continuations
   /// that are under way, so that a chain of any length needs one stack frame.
   void publish_in_turn(Phase outcome) noexcept;
-  /// Cancels if pending. True when the state is cancelled afterwards.
+  /// Cancels if pending. True when the state is cancelled afterwards; waits for another thread that
+  /// is just cancelling it.
   bool cancel() noexcept;
   /// Completes with an exception if pending.
   void fail(std::exception_ptr error) noexcept;
@@ -228,9 +231,9 @@ class StateBase {
  private:
   friend class Cascade;
 
-  static constexpr std::uint32_t awaited = 8;  // somebody sleeps on status_
+  static constexpr std::uint32_t awaited = 16;  // somebody sleeps on status_
   static constexpr Phase phase_of(std::uint32_t status) noexcept {
-    return static_cast<Phase>(status & 7U);
+    return static_cast<Phase>(status & 15U);
   }
   static Continuation* closed() noexcept {
     return reinterpret_cast<Continuation*>(alignof(void*));  // no object lives there
@@ -240,6 +243,7 @@ class StateBase {
   [[nodiscard]] Continuation* take_continuations() noexcept;
   void abandon() noexcept;
   bool spin() const noexcept;
+  bool discarded_by_this_thread() const noexcept;
   bool unlink(Continuation& node) noexcept;
 
   std::atomic<std::uint32_t> status_{0};
@@ -263,6 +267,20 @@ class Cascade {
   Continuation* first_ = nullptr;
   Continuation* last_ = nullptr;
   inline static constinit thread_local Cascade* current_ = nullptr;
+};
+
+/// A cancellation under way in this thread: the destructor of what it discards may cancel again.
+struct Cancellation {
+  explicit Cancellation(const StateBase* which) noexcept : state(which), outer(current) {
+    current = this;
+  }
+  Cancellation(const Cancellation&) = delete;
+  Cancellation& operator=(const Cancellation&) = delete;
+  ~Cancellation() { current = outer; }
+
+  const StateBase* state;
+  Cancellation* outer;
+  inline static constinit thread_local Cancellation* current = nullptr;
 };
 
 /// Owns one reference to a state.
@@ -412,12 +430,23 @@ inline void StateBase::publish_in_turn(Phase outcome) noexcept {
 }
 
 [[gnu::cold]] inline bool StateBase::cancel() noexcept {
-  if (claim(Phase::setting)) {
-    discard();  // captures are gone before the cancellation is visible
+  if (claim(Phase::cancelling)) {
+    {
+      const Cancellation under_way(this);
+      discard();  // captures are gone before the cancellation is visible
+    }
     publish(Phase::cancelled);
     return true;
   }
-  return phase() == Phase::cancelled;
+  if (phase() == Phase::cancelling && !discarded_by_this_thread()) wait({});
+  const Phase now = phase();
+  return now == Phase::cancelled || now == Phase::cancelling;
+}
+
+[[gnu::cold]] inline bool StateBase::discarded_by_this_thread() const noexcept {
+  const Cancellation* under_way = Cancellation::current;
+  while (under_way != nullptr && under_way->state != this) under_way = under_way->outer;
+  return under_way != nullptr;
 }
 
 [[gnu::cold]] inline void StateBase::fail(std::exception_ptr error) noexcept {
