@@ -2,15 +2,19 @@
 
 // map(): what it reads, when it submits, and what its results do.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <concurrent/futures/thread_pool.hpp>
+#include <deque>
+#include <functional>
 #include <iterator>
 #include <list>
 #include <memory>
 #include <numeric>
 #include <optional>
 #include <ranges>
+#include <span>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -482,4 +486,132 @@ TEST_CASE("map over more elements than it makes tasks gives them all") {
   ThreadPoolExecutor pool(2);
   const std::vector<int> numbers = first_numbers(20'000);
   CHECK(pool.map([](int value) { return value; }, numbers).to_vector() == numbers);
+}
+
+namespace {
+
+int odd_only(int x) {
+  if (x % 2 == 0) throw std::runtime_error("even: " + std::to_string(x));
+  return x;
+}
+
+/// The results with -1 for those that threw; taken as `take` says.
+template <class Pool, class Range>
+std::vector<int> outcomes(Pool& pool, MapOptions options, Range range) {
+  auto results = pool.map(options, odd_only, range);
+  std::vector<int> found;
+  for (auto at = results.begin(); at != results.end(); ++at) {
+    try {
+      found.push_back(*at);
+      CHECK(*at == found.back());  // again
+    } catch (const std::runtime_error&) {
+      CHECK_THROWS_AS(*at, std::runtime_error);  // again
+      found.push_back(-1);
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("exceptions in a chunk stay in their places among the values", "",
+                   ThreadPoolExecutor, InlineExecutor) {
+  TestType pool;
+  for (const int count : {0, 1, 2, 3, 7, 30, 5000}) {
+    std::vector<int> expected = first_numbers(count);
+    for (int& x : expected) x = x % 2 == 0 ? -1 : x;
+    for (const std::size_t chunk : {1U, 2U, 3U, 30U, 4096U}) {
+      const std::vector<int> values = first_numbers(count);
+      CHECK(outcomes(pool, {.chunksize = chunk}, std::span(values)) == expected);
+      CHECK(outcomes(pool, {.chunksize = chunk}, values) == expected);
+      CHECK(outcomes(pool, {.chunksize = chunk, .buffersize = 2}, values) == expected);
+    }
+  }
+}
+
+TEST_CASE("elements of a chunk can be left without a look, failed ones too") {
+  ThreadPoolExecutor pool(2);
+  const std::vector<int> values = first_numbers(100);
+  auto results = pool.map({.chunksize = 9}, odd_only, values);
+  int place = 0;
+  for (auto at = results.begin(); at != results.end(); ++at, ++place) {
+    if (place % 5 == 3 && place % 2 == 1) {
+      CHECK(*at == place);
+    }
+  }
+  CHECK(place == 100);
+}
+
+TEST_CASE("a thread pool reads a long view where it lies") {
+  ThreadPoolExecutor pool(1);
+  std::vector<int> values = first_numbers(5000);
+  support::Occupied occupied(pool);
+  auto of_view = pool.map(std::negate<>(), std::span(values));
+  auto of_container = pool.map(std::negate<>(), values);
+  values.back() = 7;
+  occupied.release();
+  CHECK(std::move(of_view).to_vector().back() == -7);
+  CHECK(std::move(of_container).to_vector().back() == -4999);
+}
+
+TEST_CASE("map takes views of endless and of uneven length in chunks") {
+  ThreadPoolExecutor pool(2);
+  const std::vector<int> values = first_numbers(5000);
+  const auto sums =
+      pool.map(std::plus<>(), std::span(values), std::views::iota(0, 6000)).to_vector();
+  REQUIRE(sums.size() == 5000);
+  CHECK(sums.back() == 2 * 4999);
+  const auto chunks =
+      pool.map({.chunksize = 7}, std::plus<>(), std::views::iota(0), std::span(values)).to_vector();
+  CHECK(chunks == sums);
+}
+
+TEMPLATE_TEST_CASE("move_to puts all results where they are wanted", "", ThreadPoolExecutor,
+                   InlineExecutor) {
+  TestType pool;
+  for (const int count : {0, 1, 100, 5000, 20'000}) {
+    const std::vector<int> values = first_numbers(count);
+    std::vector<int> expected = values;
+    for (int& x : expected) x = -x;
+    std::vector<int> out(values.size() + 1, 77);
+    pool.map(std::negate<>(), std::span(values)).move_to(out);
+    CHECK(out.back() == 77);
+    out.pop_back();
+    CHECK(out == expected);
+    std::deque<long> elsewhere(values.size());
+    pool.map(std::negate<>(), values).move_to(elsewhere);
+    CHECK(std::equal(elsewhere.begin(), elsewhere.end(), expected.begin(), expected.end()));
+  }
+}
+
+TEST_CASE("move_to moves what can only be moved") {
+  ThreadPoolExecutor pool(2);
+  std::vector<std::unique_ptr<int>> out(10);
+  pool.map([](int x) { return std::make_unique<int>(x); }, first_numbers(10)).move_to(out);
+  CHECK(*out.back() == 9);
+}
+
+TEST_CASE("move_to refuses an output that is too short, and writes nothing") {
+  ThreadPoolExecutor pool(2);
+  const std::vector<int> values = first_numbers(5000);
+  std::vector<int> out(4999, 77);
+  CHECK_THROWS_WITH(pool.map(std::negate<>(), std::span(values)).move_to(out),
+                    "move_to: the output has room for 4999 of 5000 results");
+  CHECK(out == std::vector<int>(4999, 77));
+}
+
+TEST_CASE("move_to throws the first exception, and nobody writes any more when it has") {
+  for (int round = 0; round < 20; ++round) {
+    ThreadPoolExecutor pool(2);
+    const std::vector<int> values = first_numbers(50'000);
+    std::vector<int> out(values.size(), 77);
+    const auto seven = [](int x) {
+      if (x == 7) throw std::runtime_error("seven");
+      return x;
+    };
+    CHECK_THROWS_WITH(pool.map(seven, std::span(values)).move_to(out), "seven");
+    const std::vector<int> then = out;
+    pool.shutdown();
+    CHECK(out == then);
+  }
 }

@@ -22,8 +22,8 @@ struct MapOptions {
   /// For all results together, counted from the call of map.
   Timeout timeout{};
   /// Elements that travel together in one task; chosen by the library when not given (1 for up to
-  /// 4,096 elements). Elements of one chunk run one after the other, so they must not wait for each
-  /// other.
+  /// 4,096 elements, or about 1,024 tasks). Elements of one chunk run one after the other, so they
+  /// must not wait for each other.
   std::optional<std::size_t> chunksize{};
   /// At most this many tasks are submitted whose results have not been taken, and the ranges are
   /// read no further ahead. Without it everything is submitted before map returns.
@@ -55,9 +55,11 @@ class ExecutorInterface {
   /// results come in the order of the input, whatever finishes first.
   ///
   /// Everything is submitted before map returns, and elements are copied (moved out of an rvalue
-  /// range is not done; pass a range of pointers to avoid copies). With `.buffersize` the ranges
-  /// are read while the results are taken: one given as an lvalue must outlive them, one given as
-  /// an rvalue is kept; infinite ranges are welcome.
+  /// range is not done). A thread pool reads the elements of a view (std::span, std::string_view,
+  /// std::views::iota, any borrowed random access range) of more than 4,096 elements where they
+  /// lie, when their turn comes: they must stay until the results are there. With `.buffersize` the
+  /// ranges are read while the results are taken: one given as an lvalue must outlive them, one
+  /// given as an rvalue is kept; infinite ranges are welcome.
   ///
   /// An exception appears where its element is reached; iteration can go on behind it, and no other
   /// result is lost. A result range that was begun and is dropped cancels what has not started; one

@@ -5,9 +5,12 @@
 
 #include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/map_feeder.hpp>
+#include <concurrent/futures/detail/map_task.hpp>
 #include <concurrent/futures/errors.hpp>
 #include <concurrent/futures/future.hpp>
 #include <cstddef>
+#include <stdexcept>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -70,6 +73,16 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
   /// they have not started, as in `list(executor.map(...))`.
   auto to_vector() && requires(!std::is_reference_v<R>);
 
+  /// Moves all results into `out`, from its begin on. Where that is contiguous memory, and the map
+  /// reads its input in place, workers write numbers and the like there themselves, and nothing is
+  /// moved: the fastest way to map one array to another.
+  /// @throws std::length_error when `out` has less room than there are results (of an input whose
+  /// size is known), before anything is written; what the first failing element threw. Later ones
+  /// are then cancelled where they have not started, and nobody writes to `out` any more.
+  template <class Out>
+  requires requires(Out & out, value_type & value) { {*std::begin(out) = std::move(value)}; }
+  void move_to(Out && out) && requires(!std::is_void_v<R>);
+
   /// Waits for all elements and drops their results. @throws what the first failing element threw.
   void wait()&& {
     for (auto at = begin(); at != end(); ++at) static_cast<void>(*at);
@@ -79,28 +92,55 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
   template <class Derived>
   friend class ExecutorInterface;
   using Ticket = detail::MapTicket<R>;
+  using Stored = typename detail::State<R>::Stored;
 
   MapResult(std::unique_ptr<detail::MapFeederBase<R>> feeder, detail::Deadline deadline,
             std::size_t chunksize, std::size_t buffersize);
 
   bool feed();
-  reference current();
-  void advance();
+  reference current() {
+    if (at_ == run_end_) load();
+    return lend(*at_);
+  }
+  void advance() {
+    if (at_ != run_end_) {
+      if (++at_ == run_end_) end_run();
+    } else {
+      skip();
+    }
+  }
+  [[nodiscard]] bool exhausted() const { return at_ == run_end_ && next_ == tickets_.size(); }
+
   void load();
-  [[nodiscard]] bool exhausted() const { return next_ == tickets_.size(); }
+  void load_chunk();
+  void open_run();
+  void end_run();
+  void skip();
+  void next_ticket();
+  template <class Consume>
+  void for_each_run(Consume consume);
+  [[nodiscard]] std::size_t count_left() const;
+  void wait_together(std::size_t chunks, std::chrono::microseconds moment);
+  void receive(Stored * out);
+  void stop_deliveries() noexcept;
   [[nodiscard]] Timeout time_left() const;
-  template <class Stored>
   static reference lend(Stored & stored);
 
   std::unique_ptr<detail::MapFeederBase<R>> feeder_;  // null once nothing is left to submit
   detail::Deadline deadline_;
+  bool chunksize_chosen_ = false;  // by the library
+  bool begun_ = false;
+  bool loaded_ = false;  // outcomes_ are those of the chunk at next_
   std::size_t chunksize_;
+  [[no_unique_address]] detail::MapDestinationRef<R> destination_;
   std::vector<Ticket> tickets_;  // those before next_ are empty
   std::size_t next_ = 0;
-  detail::MapOutcomes<R> outcomes_;  // of the chunk at next_, once it was waited for
-  std::size_t offset_ = 0;           // in the chunk at next_
-  bool loaded_ = false;
-  bool begun_ = false;
+  detail::MapOutcomes<R> outcomes_;
+  std::size_t offset_ = 0;       // in the chunk at next_: where the run begins or, without one, is
+  std::size_t errors_left_ = 0;  // in outcomes_.errors, behind offset_
+  // The values from here to the next exception, or the end of the chunk.
+  Stored* at_ = nullptr;
+  Stored* run_end_ = nullptr;
 };
 
 // Implementation
@@ -109,12 +149,16 @@ template <class R>
 MapResult<R>::MapResult(std::unique_ptr<detail::MapFeederBase<R>> feeder, detail::Deadline deadline,
                         std::size_t chunksize, std::size_t buffersize)
     : feeder_(std::move(feeder)), deadline_(deadline), chunksize_(chunksize) {
-  constexpr std::size_t enough_tasks = 4096;
+  constexpr std::size_t single_elements = 4096;
+  constexpr std::size_t enough_chunks = 1024;
   const auto size = feeder_->size();
   if (chunksize_ == 0) {
-    chunksize_ = buffersize == 0 && size ? (*size + enough_tasks - 1) / enough_tasks : 1;
-    if (chunksize_ == 0) chunksize_ = 1;
+    chunksize_chosen_ = true;
+    chunksize_ = buffersize == 0 && size && *size > single_elements
+                     ? (*size + enough_chunks - 1) / enough_chunks
+                     : 1;
   }
+  destination_ = feeder_->destination();
   if (buffersize == 0) {
     if (size) tickets_.reserve((*size + chunksize_ - 1) / chunksize_);
     while (feed()) {
@@ -160,7 +204,6 @@ Timeout MapResult<R>::time_left() const {
 }
 
 template <class R>
-template <class Stored>
 auto MapResult<R>::lend(Stored& stored) -> reference {
   if constexpr (std::is_void_v<R>) {
     static constexpr Done done{};
@@ -172,42 +215,85 @@ auto MapResult<R>::lend(Stored& stored) -> reference {
   }
 }
 
-/// Waits for the outcomes of the chunk at next_, and takes them.
+/// Waits for the element and opens the run of values that begins with it. @throws its exception.
 template <class R>
 void MapResult<R>::load() {
-  if (loaded_) return;
+  Ticket& ticket = tickets_[next_];
+  if (detail::FutureAccess::peek(ticket.chunk) == nullptr) {
+    static_cast<void>(ticket.single.result(time_left()));
+    at_ = std::addressof(detail::FutureAccess::state(ticket.single).value());
+    run_end_ = at_ + 1;
+    return;
+  }
+  if (!loaded_) load_chunk();
+  if (at_ == run_end_) {
+    std::rethrow_exception(outcomes_.errors[outcomes_.errors.size() - errors_left_].error);
+  }
+}
+
+/// Waits for the outcomes of the chunk at next_, and takes them.
+template <class R>
+void MapResult<R>::load_chunk() {
+  wait_together(32, std::chrono::microseconds(200));
   // Moved out of a named handle, since a chunk that failed as a whole throws for each element.
   Future<detail::MapOutcomes<R>> chunk = tickets_[next_].chunk;
   outcomes_ = std::move(chunk).result(time_left());
   loaded_ = true;
+  errors_left_ = 0;
+  for (const detail::MapError& error : outcomes_.errors) errors_left_ += error.index >= offset_;
+  open_run();
+}
+
+/// Many chunks of quick elements are waited for together: a wait of its own for each would cost
+/// more than the elements. Only for a moment, as the one at next_ may be the last for long.
+template <class R>
+void MapResult<R>::wait_together(std::size_t chunks, std::chrono::microseconds moment) {
+  if (!chunksize_chosen_ || !deadline_.never() || detail::current_helper != nullptr) return;
+  if (tickets_[next_].chunk.done()) return;
+  const std::size_t left = tickets_.size() - 1 - next_;
+  const Future<detail::MapOutcomes<R>>& later =
+      tickets_[next_ + (chunks < left ? chunks : left)].chunk;
+  if (detail::FutureAccess::peek(later) == nullptr) return;
+  detail::FutureAccess::state(later).wait(
+      detail::Deadline(detail::Deadline::Clock::now() + moment));
 }
 
 template <class R>
-auto MapResult<R>::current() -> reference {
-  Ticket& ticket = tickets_[next_];
-  if (detail::FutureAccess::peek(ticket.chunk) == nullptr) {
-    if constexpr (std::is_void_v<R>) {
-      ticket.single.result(time_left());
-      return lend(ticket);
-    } else {
-      static_cast<void>(ticket.single.result(time_left()));
-      return lend(detail::FutureAccess::state(ticket.single).value());
-    }
+void MapResult<R>::open_run() {
+  const std::size_t past = outcomes_.errors.size() - errors_left_;
+  at_ = outcomes_.values.begin() + (offset_ - past);
+  run_end_ = errors_left_ == 0 ? outcomes_.values.end()
+                               : outcomes_.values.begin() + (outcomes_.errors[past].index - past);
+}
+
+template <class R>
+void MapResult<R>::end_run() {
+  const std::size_t past = outcomes_.errors.size() - errors_left_;
+  if (loaded_ && errors_left_ != 0) {
+    offset_ = outcomes_.errors[past].index;
+  } else {
+    next_ticket();
   }
-  load();
-  detail::MapOutcome<R>& outcome = outcomes_[offset_];
-  if (outcome.error) std::rethrow_exception(outcome.error);
-  return lend(*outcome.value);
+}
+
+/// Leaves an element that failed or was not waited for.
+template <class R>
+void MapResult<R>::skip() {
+  if (++offset_ == tickets_[next_].count) {
+    next_ticket();
+  } else if (loaded_) {
+    --errors_left_;
+    open_run();
+  }
 }
 
 template <class R>
-void MapResult<R>::advance() {
-  Ticket& ticket = tickets_[next_];
-  if (++offset_ < ticket.count) return;
+void MapResult<R>::next_ticket() {
+  at_ = run_end_ = nullptr;
   offset_ = 0;
-  outcomes_.clear();
+  outcomes_ = {};
   loaded_ = false;
-  ticket = Ticket();
+  tickets_[next_] = Ticket();
   ++next_;
   if (feeder_ == nullptr) return;
   if (next_ > 64 && next_ > tickets_.size() / 2) {
@@ -217,18 +303,105 @@ void MapResult<R>::advance() {
   feed();
 }
 
+/// Hands over all that is left, run by run.
+template <class R>
+template <class Consume>
+void MapResult<R>::for_each_run(Consume consume) {
+  begun_ = true;
+  while (!exhausted()) {
+    if (at_ == run_end_) load();
+    consume(at_, run_end_);
+    at_ = run_end_;
+    end_run();
+  }
+}
+
 template <class R>
     auto MapResult<R>::to_vector() && requires(!std::is_reference_v<R>) {
   std::vector<value_type> results;
-  for (auto at = begin(); at != end(); ++at) {
+  if (feeder_ == nullptr) results.reserve(count_left());
+  for_each_run([&results](Stored* from, Stored* end) {
     if constexpr (std::is_void_v<R>) {
-      static_cast<void>(*at);
-      results.emplace_back();
+      results.resize(results.size() + static_cast<std::size_t>(end - from));
     } else {
-      results.push_back(std::move(*at));
+      for (; from != end; ++from) results.push_back(std::move(*from));
+    }
+  });
+  return results;
+}
+
+/// Of what is submitted.
+template <class R>
+std::size_t MapResult<R>::count_left() const {
+  std::size_t count = 0;
+  for (std::size_t i = next_; i < tickets_.size(); ++i) count += tickets_[i].count;
+  if (!loaded_ || at_ == run_end_) return count - offset_;
+  return count - (outcomes_.errors.size() - errors_left_) -
+         static_cast<std::size_t>(at_ - outcomes_.values.begin());
+}
+
+template <class R>
+template <class Out>
+requires requires(Out& out, typename MapResult<R>::value_type& value) {
+  {*std::begin(out) = std::move(value)};
+}
+void MapResult<R>::move_to(Out&& out) && requires(!std::is_void_v<R>) {
+  if constexpr (requires { std::size(out); }) {
+    if (feeder_ == nullptr && static_cast<std::size_t>(std::size(out)) < count_left()) {
+      throw std::length_error("move_to: the output has room for " + std::to_string(std::size(out)) +
+                              " of " + std::to_string(count_left()) + " results");
     }
   }
-  return results;
+  if constexpr (detail::can_be_delivered<R> && requires {
+                  { std::data(out) } -> std::same_as<R*>;
+                }) {
+    if (destination_ && !begun_ && feeder_ == nullptr && deadline_.never()) {
+      return receive(std::data(out));
+    }
+  }
+  auto to = std::begin(out);
+  for_each_run([&to](Stored* from, Stored* end) {
+    for (; from != end; ++from, ++to) *to = std::move(lend(*from));
+  });
+}
+
+/// Lets the workers write the results to `out` from now on, and moves there what they have done.
+template <class R>
+void MapResult<R>::receive(Stored* out) {
+  begun_ = true;
+  if constexpr (detail::can_be_delivered<R>) {
+    destination_->set(out);
+    try {
+      for (; next_ < tickets_.size(); out += tickets_[next_++].count) {
+        Ticket& ticket = tickets_[next_];
+        if (detail::FutureAccess::peek(ticket.chunk) == nullptr) {
+          *out = std::move(ticket.single).result();
+          continue;
+        }
+        wait_together(256, std::chrono::microseconds(1000));
+        outcomes_ = Future<detail::MapOutcomes<R>>(ticket.chunk).result();
+        if (!outcomes_.errors.empty()) std::rethrow_exception(outcomes_.errors.front().error);
+        if (outcomes_.delivered) continue;
+        for (const R& value : outcomes_.values) out[&value - outcomes_.values.begin()] = value;
+      }
+    } catch (...) {
+      stop_deliveries();
+      throw;
+    }
+  }
+}
+
+/// Nobody writes to the destination any more when this returns.
+template <class R>
+void MapResult<R>::stop_deliveries() noexcept {
+  if constexpr (detail::can_be_delivered<R>) destination_->set(nullptr);
+  for (std::size_t i = next_; i < tickets_.size(); ++i) {
+    if (detail::FutureAccess::peek(tickets_[i].chunk) != nullptr) tickets_[i].chunk.cancel();
+  }
+  for (std::size_t i = next_; i < tickets_.size(); ++i) {
+    if (detail::FutureAccess::peek(tickets_[i].chunk) == nullptr) continue;
+    detail::wait_for(detail::FutureAccess::state(tickets_[i].chunk), {});
+  }
 }
 
 }  // namespace concurrent::futures

@@ -123,6 +123,9 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
 
   [[nodiscard]] std::size_t max_workers() const noexcept { return core_->max_workers(); }
 
+  /// So map reads views (std::span, std::views::iota) where they lie.
+  static constexpr bool runs_in_this_process = true;
+
  private:
   static detail::ThreadPoolCore::Settings settings_of(std::size_t max_workers);
   static detail::ThreadPoolCore::Settings settings_of(Options options);

@@ -51,7 +51,21 @@ class MapFeederBase {
   [[nodiscard]] virtual std::optional<std::size_t> size() const = 0;
   /// Reads up to `count` elements and submits them as one task; false when nothing is left.
   virtual bool submit(std::size_t count, MapTicket<R>& ticket) = 0;
+  /// Where the tasks look for the map's destination; null where they do not.
+  [[nodiscard]] virtual MapDestinationRef<R> destination() const { return {}; }
 };
+
+/// An executor whose tasks run in this process, so that they can read a view where it lies.
+template <class Executor>
+concept runs_in_this_process = requires {
+  requires Executor::runs_in_this_process;
+};
+
+/// A range whose iterators are good without it, at any place.
+template <class Range>
+concept BorrowedSequence = std::ranges::enable_borrowed_range<std::remove_const_t<Range>> &&
+    std::random_access_iterator<iterator_t<Range>> &&
+    std::sized_sentinel_for<sentinel_t<Range>, iterator_t<Range>>;
 
 /// A range as map keeps it: one given as an rvalue is owned, one given as an lvalue referred to.
 template <class Range>
@@ -79,12 +93,29 @@ std::optional<std::size_t> size_of(Range& range) {
   }
 }
 
+/// Reads up to `count` elements.
+template <class Iterator, class Sentinel>
+auto read_elements(Iterator& at, const Sentinel& end, std::size_t count) {
+  std::vector<std::iter_value_t<Iterator>> elements;
+  if constexpr (std::random_access_iterator<Iterator> &&
+                std::sized_sentinel_for<Sentinel, Iterator>) {
+    static_cast<void>(end);  // the caller knows that there are as many
+    const Iterator behind = at + static_cast<std::iter_difference_t<Iterator>>(count);
+    elements.assign(at, behind);
+    at = behind;
+  } else {
+    for (; elements.size() < count && at != end; ++at) elements.emplace_back(*at);
+  }
+  return elements;
+}
+
 /// The types that belong to one call of map.
 template <class Fn, class... Ranges>
 struct MapSource {
   using R = result_t<std::invoke_result_t<Fn&, element_t<Ranges>...>>;
   using Element = MapElement<Fn, R, element_t<Ranges>...>;
   using Chunk = MapChunk<Fn, R, element_t<Ranges>...>;
+  using Slice = MapSlice<Fn, R, iterator_t<Ranges>...>;
 
   template <class Executor>
   class Feeder final : public MapFeederBase<R> {
@@ -116,23 +147,61 @@ struct MapSource {
     bool submit(std::size_t count, MapTicket<R>& ticket) override {
       if (!has_element()) return false;
       if (!alive_->alive()) throw ShutdownError();
-      ticket.count = 1;
       if (count == 1) {
+        ticket.count = 1;
         std::apply(
             [&](auto&... at) { ticket.single = executor_.submit(Element{fn_}, read(at)...); }, at_);
-        return true;
+      } else {
+        submit_chunk(count, ticket, std::index_sequence_for<Ranges...>{});
       }
-      std::vector<std::tuple<element_t<Ranges>...>> elements;
-      if (const auto total = size()) elements.reserve(count < *total ? count : *total);
-      do {
-        std::apply([&](auto&... at) { elements.emplace_back(read(at)...); }, at_);
-      } while (elements.size() < count && has_element());
-      ticket.count = elements.size();
-      ticket.chunk = executor_.submit(Chunk{fn_}, std::move(elements));
+      submitted_ += ticket.count;
       return true;
     }
 
+    [[nodiscard]] MapDestinationRef<R> destination() const override { return destination_; }
+
    private:
+    static constexpr bool reads_in_place =
+        runs_in_this_process<Executor> && (BorrowedSequence<Ranges> && ...);
+    static constexpr bool knows_what_is_left =
+        ((std::random_access_iterator<iterator_t<Ranges>> &&
+          std::sized_sentinel_for<sentinel_t<Ranges>, iterator_t<Ranges>>)&&...);
+
+    static MapDestinationRef<R> make_destination() {
+      if constexpr (can_be_delivered<R> && reads_in_place) {
+        return MapDestinationRef<R>(new MapDestination<R>);
+      } else {
+        return {};
+      }
+    }
+
+    template <std::size_t... I>
+    void submit_chunk(std::size_t count, MapTicket<R>& ticket, std::index_sequence<I...>) {
+      if constexpr (knows_what_is_left) {
+        const auto limit = [&count](auto left) {
+          if (static_cast<std::size_t>(left) < count) count = static_cast<std::size_t>(left);
+        };
+        (limit(std::get<I>(end_) - std::get<I>(at_)), ...);
+      }
+      if constexpr (reads_in_place) {
+        ticket.chunk = executor_.submit(Slice{fn_, destination_, submitted_}, count,
+                                        iterator_t<Ranges>(std::get<I>(at_))...);
+        ticket.count = count;
+        ((std::get<I>(at_) += static_cast<std::iter_difference_t<iterator_t<Ranges>>>(count)), ...);
+      } else if constexpr (knows_what_is_left || sizeof...(Ranges) == 1) {
+        std::tuple<std::vector<element_t<Ranges>>...> elements{
+            read_elements(std::get<I>(at_), std::get<I>(end_), count)...};
+        ticket.count = std::get<0>(elements).size();
+        ticket.chunk = executor_.submit(Chunk{fn_}, std::move(std::get<I>(elements))...);
+      } else {
+        std::tuple<std::vector<element_t<Ranges>>...> elements;
+        do {
+          (std::get<I>(elements).push_back(read(std::get<I>(at_))), ...);
+        } while (++ticket.count < count && has_element());
+        ticket.chunk = executor_.submit(Chunk{fn_}, std::move(std::get<I>(elements))...);
+      }
+    }
+
     [[nodiscard]] bool has_element() const {
       return has_element(std::index_sequence_for<Ranges...>{});
     }
@@ -153,6 +222,8 @@ struct MapSource {
     std::tuple<KeptRange<Ranges>...> ranges_;
     std::tuple<iterator_t<Ranges>...> at_;
     std::tuple<sentinel_t<Ranges>...> end_;
+    std::size_t submitted_ = 0;  // elements
+    MapDestinationRef<R> destination_ = make_destination();
   };
 };
 

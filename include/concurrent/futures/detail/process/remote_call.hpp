@@ -21,27 +21,49 @@
 
 namespace concurrent::futures::detail {
 
-// The outcomes of a chunk, as they travel. cereal finds these by their argument.
-template <class Archive, class R>
-void save(Archive& archive, const MapOutcome<R>& outcome) {
-  archive(outcome.value.has_value());
-  if (!outcome.value) {
-    archive(outcome.error);
-  } else if constexpr (!std::is_void_v<R>) {
-    archive(*outcome.value);
-  }
+// The outcomes of a chunk, as they travel: how many values, the values, the exceptions. cereal
+// finds these by their argument.
+template <class Archive>
+void save(Archive& archive, const MapError& error) {
+  archive(error.index, error.error);
+}
+template <class Archive>
+void load(Archive& archive, MapError& error) {
+  archive(error.index, error.error);
 }
 template <class Archive, class R>
-void load(Archive& archive, MapOutcome<R>& outcome) {
-  bool has_value = false;
-  archive(has_value);
-  if (!has_value) {
-    archive(outcome.error);
-  } else if constexpr (std::is_void_v<R>) {
-    outcome.value.emplace();
-  } else {
-    archive(outcome.value.emplace());
+void save(Archive& archive, const MapOutcomes<R>& outcomes) {
+  archive(outcomes.values.size());
+  if constexpr (multiprocessing::detail::plain_value<R>) {
+    archive.buffer().append(outcomes.values.begin(), outcomes.values.size() * sizeof(R));
+  } else if constexpr (!std::is_void_v<R>) {
+    for (const R& value : outcomes.values) archive(value);
   }
+  archive(outcomes.errors);
+}
+template <class Archive, class R>
+void load(Archive& archive, MapOutcomes<R>& outcomes) {
+  std::size_t count = 0;
+  archive(count);
+  using Stored = typename State<R>::Stored;
+  if constexpr (multiprocessing::detail::plain_value<R>) {
+    if (count > archive.reader().left() / sizeof(R)) {
+      throw multiprocessing::CorruptDataError(
+          "a map's chunk claims more results than its message has bytes");
+    }
+  }
+  outcomes.values = MapValues<Stored>(count);
+  if constexpr (multiprocessing::detail::plain_value<R>) {
+    archive.reader().copy_to(static_cast<void*>(outcomes.values.begin()), count * sizeof(R));
+    outcomes.values.set_size(count);
+  } else {
+    for (std::size_t i = 0; i < count; ++i) {
+      Stored* const value = std::construct_at(outcomes.values.begin() + i);
+      outcomes.values.set_size(i + 1);
+      if constexpr (!std::is_void_v<R>) archive(*value);
+    }
+  }
+  archive(outcomes.errors);
 }
 
 }  // namespace concurrent::futures::detail
@@ -49,7 +71,7 @@ void load(Archive& archive, MapOutcome<R>& outcome) {
 namespace concurrent::multiprocessing::detail {
 
 template <class R>
-struct Crosses<futures::detail::MapOutcome<R>>
+struct Crosses<futures::detail::MapOutcomes<R>>
     : std::bool_constant<std::is_void_v<R> || Crosses<R>::value> {};
 
 // What map submits is as good as the callable in it.
