@@ -85,10 +85,15 @@ class Stripes {
   struct alignas(64) Stripe {
     std::mutex mutex;
   };
+  /// Neither allocated, as memory may be short, nor destroyed: static pools outlive statics.
+  union Storage {
+    constexpr Storage() : stripes{} {}
+    ~Storage() {}  // NOLINT(modernize-use-equals-default): the mutexes stay
+    Stripe stripes[count];
+  };
   static Stripe* all() noexcept {
-    static auto* const stripes =
-        new Stripe[count];  // never destroyed: static pools outlive statics
-    return stripes;
+    static constinit Storage storage;
+    return storage.stripes;
   }
   static void lock_all() noexcept {
     for (std::size_t i = 0; i < count; ++i) all()[i].mutex.lock();
