@@ -275,6 +275,7 @@ bool print_comparison(const std::vector<Run>& runs) {
 bool write_contact_sheet(const Options& options, const Run& run) {
   if (!options.contact_sheet || run.pairs.empty()) return true;
   std::vector<ContactPair> pairs;
+  pairs.reserve(run.pairs.size());
   for (const auto& [input, pair] : run.pairs) pairs.push_back(pair);
   const fs::path path = options.plan.output / contact_sheet_name;
   try {

@@ -64,6 +64,7 @@ struct Parameter {
 
 std::vector<double> parameters(const Text& text, const std::vector<Parameter>& expected) {
   std::vector<double> values;
+  values.reserve(expected.size());
   for (const Parameter& parameter : expected) values.push_back(parameter.value);
   if (!text.arguments) return values;
   std::string_view rest = *text.arguments;

@@ -176,7 +176,7 @@ struct MapSlice {
   [[no_unique_address]] MapDestinationRef<R> destination;
   std::size_t offset;  // of the chunk in the map
 
-  MapOutcomes<R> operator()(std::size_t count, Iterators... at) {
+  MapOutcomes<R> operator()(std::size_t count, const Iterators&... at) {
     const auto element = [&](std::size_t i) -> decltype(auto) {
       return std::apply(fn, std::forward_as_tuple(std::iter_value_t<Iterators>(
                                 at[static_cast<std::iter_difference_t<Iterators>>(i)])...));

@@ -28,8 +28,7 @@ namespace concurrent::futures::detail {
 ///            wake    Z9 under the mutex: take the last seat, sleeping_ - 1, searching_ + 1;
 ///                    Z10 store parked = 0, wake the word
 /// Proof      All of it is sequentially consistent (publishing at Z1 and looking at Z8 too), so
-/// take
-///            the single order of these operations. A push whose Z2 reads 0 and Z3 reads 0 comes
+///            there is one order of it all. A push whose Z2 reads 0 and Z3 reads 0 comes
 ///            before any later Z6; that sleeper's Z8 comes after Z1 and finds the task. A push
 ///            whose Z2 reads a searcher comes before that searcher's Z5 or Z7; if Z7, its Z8 finds
 ///            the task; if Z5 was the last, its look finds the task; if it was not the last, the

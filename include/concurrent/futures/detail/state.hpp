@@ -136,8 +136,7 @@ inline std::mutex& striped_mutex(const void* address) noexcept { return Stripes:
 ///            C5/C7 by the stripe's mutex: a removal that began before C5 ends before the list is
 ///            walked; one that begins later finds `closed` and leaves it alone.
 ///   ABA      harmless: a head that was removed and added again between the load and C2 is still
-///   the
-///            head, and node.next_ points to it, whatever hangs below by then.
+///            the head, and node.next_ points to it, whatever hangs below by then.
 ///   Progress add and publish are lock-free unless something is being removed.
 ///
 /// Lifetime: an intrusive count. The queue holds one reference, each handle one. The last release
