@@ -161,7 +161,7 @@ template <class Fn, class R, class... Elements>
 struct MapChunk {
   [[no_unique_address]] Fn fn;
 
-  MapOutcomes<R> operator()(std::vector<Elements>... elements) {
+  MapOutcomes<R> operator()(std::vector<Elements>&&... elements) {
     const std::size_t count = std::get<0>(std::forward_as_tuple(elements...)).size();
     return map_outcomes<R>(count, [&](std::size_t i) -> decltype(auto) {
       return std::apply(fn, std::forward_as_tuple(Elements(std::move(elements[i]))...));
