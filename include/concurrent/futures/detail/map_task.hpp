@@ -151,7 +151,8 @@ template <class Fn, class R, class... Elements>
 struct MapElement {
   [[no_unique_address]] Fn fn;
 
-  R operator()(Elements... elements) {
+  // By value, since a user's executor may call it with what it stored.
+  R operator()(Elements... elements) {  // NOLINT(performance-unnecessary-value-param)
     return std::apply(fn, std::forward_as_tuple(std::forward<Elements>(elements)...));
   }
 };
@@ -161,7 +162,7 @@ template <class Fn, class R, class... Elements>
 struct MapChunk {
   [[no_unique_address]] Fn fn;
 
-  MapOutcomes<R> operator()(std::vector<Elements>&&... elements) {
+  MapOutcomes<R> operator()(std::vector<Elements>... elements) {
     const std::size_t count = std::get<0>(std::forward_as_tuple(elements...)).size();
     return map_outcomes<R>(count, [&](std::size_t i) -> decltype(auto) {
       return std::apply(fn, std::forward_as_tuple(Elements(std::move(elements[i]))...));
