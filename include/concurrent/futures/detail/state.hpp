@@ -509,9 +509,14 @@ inline void StateBase::publish_in_turn(Phase outcome) noexcept {
 
 inline bool StateBase::spin() const noexcept {
   static const int turns = concurrent::detail::os::usable_cpus() > 1 ? 100 : 0;  // about 5 us
+  constexpr int turns_alone = 16;  // then who is to complete it may need this very processor
   for (int turn = 0; turn < turns; ++turn) {
     if (done()) return true;
-    concurrent::detail::os::cpu_relax();
+    if (turn % turns_alone == turns_alone - 1) {
+      std::this_thread::yield();
+    } else {
+      concurrent::detail::os::cpu_relax();
+    }
   }
   return done();
 }
