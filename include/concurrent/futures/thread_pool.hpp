@@ -33,8 +33,10 @@ inline std::size_t default_thread_workers() {
 /// Runs callables in a pool of threads.
 ///
 /// Threads start as they are needed, idle ones are used first. Tasks start in the order in which
-/// they were submitted (but for `.priority` and `.delay`). The destructor is shutdown(true): it
-/// completes everything that was accepted. Futures outlive their executor.
+/// they were submitted, but for `.priority` and `.delay`, and for tasks that a task submitted and
+/// has begun to wait for: those that it waits for first start in its own thread, and other threads
+/// begin with the last ones. The destructor is shutdown(true): it completes everything that was
+/// accepted. Futures outlive their executor.
 ///
 /// **Thread safety** All members may be called from any thread at any time, tasks of the pool
 /// included; the destructor from one, also from within a task or a callback of the pool, where it

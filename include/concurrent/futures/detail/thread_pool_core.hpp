@@ -12,7 +12,9 @@
 // Waiting. A worker that waits for a task of its pool runs that task in place, if nobody has begun
 // it. It runs nothing else, so no lock that it holds can be needed by what it runs, except by what
 // it waits for anyway. As it blocks only on tasks that run elsewhere, and these in turn block only
-// on such, a deadlock needs a cycle in what the program itself waits for.
+// on such, a deadlock needs a cycle in what the program itself waits for. What a waiting task
+// submitted after what it waits for is turned round in the deque (Worker::take_sibling), so that
+// thieves begin at the other end.
 //
 // Ending. Closing is an event in the queue (under the producers' lock), so a task is either
 // accepted and will be run or cancelled, or refused. Workers leave when the pool is closed and
@@ -81,6 +83,7 @@ class Worker final : public Helper {
   void run(StateBase& task) noexcept;
   void run_claimed(StateBase& task) noexcept;
   bool take_newest(StateBase& target) noexcept;
+  bool take_sibling(StateBase& target) noexcept;
   void drop_stale() noexcept;
   Help run_one_for_deeper(StateBase& target) noexcept;
   bool wait_for_innermost(StateBase& target, Deadline deadline) noexcept;
@@ -93,6 +96,10 @@ class Worker final : public Helper {
   ThreadPoolCore& pool_;
   std::size_t index_;
   bool searching_ = false;
+  // How many entries take_sibling may still look at: so many for each push that its cost is O(1) a
+  // task, in whatever order tasks are waited for.
+  static constexpr std::int64_t looks_per_push = 4;
+  std::int64_t looks_left_ = 0;
   WorkDeque<StateBase> deque_;
   Sleepers::Seat seat_;
   std::mutex blocked_mutex_;

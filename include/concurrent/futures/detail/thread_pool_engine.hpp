@@ -100,6 +100,7 @@ inline void Worker::push(StateBase& task) {
     pool_.refuse();
   }
   deque_.push({&task, pool_.queue_.pushed()});
+  looks_left_ += looks_per_push;
   pool_.notify();
 }
 
@@ -164,6 +165,27 @@ inline bool Worker::take_newest(StateBase& target) noexcept {
   return claimed;
 }
 
+/// The same with one that is not the newest, as when a task waits for what it submitted in the
+/// order in which it submitted it. What is newer is turned round, so that the next one to be waited
+/// for is the newest, and other workers begin at the far end: if they went on at the near end they
+/// would take just what will be waited for next, and one worker would watch the other work.
+[[gnu::noinline]] inline bool Worker::take_sibling(StateBase& target) noexcept {
+  constexpr std::int64_t few = 16;
+  if (looks_left_ <= 0) return false;
+  const bool alone = pool_.settings_.max_workers == 1;  // nobody to leave the far end to
+  const std::int64_t most = alone && few < looks_left_ ? few : looks_left_;
+  std::int64_t looked_at = 0;
+  using Rest = WorkDeque<StateBase>::Rest;
+  const bool taken =
+      deque_.take(&target, most, alone ? Rest::as_it_was : Rest::reversed, looked_at);
+  looks_left_ -= looked_at;
+  if (!taken) return false;
+  if (!alone) pool_.notify();  // one that looked meanwhile may have gone to sleep
+  const bool claimed = target.claim(Phase::executing);
+  target.release();  // the deque's reference, not the last: who waits holds one
+  return claimed;
+}
+
 /// Drops the newest entries of this worker's deque that were run by waiting for them, so that they
 /// do not pile up while the worker never runs dry.
 inline void Worker::drop_stale() noexcept {
@@ -182,7 +204,7 @@ inline void Worker::drop_stale() noexcept {
 
 /// Fork and join: what a task waits for is mostly what it submitted last.
 inline Help Worker::run_one_for(StateBase& target) noexcept {
-  if (take_newest(target)) {
+  if (take_newest(target) || (target.phase() == Phase::pending && take_sibling(target))) {
     run_claimed(target);
     return Help::ran;
   }

@@ -16,11 +16,15 @@ namespace concurrent::futures::detail {
 ///
 /// Protocol   push   D1 write the slot; D2 store bottom_ + 1                     the owner
 ///            pop    D3 store bottom_ - 1; D4 load top_; if they meet: D5 CAS top_ + 1   the owner
+///            take   D11 store bottom_ - n; D12 load top_; if they meet: D13 CAS top_ + 1;
+///                   D14 rewrite the slots above; D2 store bottom_               the owner
 ///            steal  D6 load top_; D7 load bottom_; read the slot; D8 CAS top_ + 1       anyone
 ///            grow   D9 copy into a new ring; D10 store ring_                    the owner
 /// Pairings   D2(release) -> D7: the thief sees the slot.
 ///            D3/D4 and D6/D7 are sequentially consistent: of an owner and a thief that go for the
 ///            last item at least one sees the other, and the CAS on top_ decides.
+///            D11/D12 and D6/D7 likewise: a thief whose D7 came before D11 goes for the top that
+///            D12 reads, or its D8 fails; so what lies above that is the owner's alone.
 ///            D10(release) -> the thief's load of ring_ (acquire): it sees the copied slots.
 /// ABA        top_ only grows, so a slot that was overwritten under a thief makes D8 fail.
 /// Progress   push and pop are wait-free (but for growing), steal is lock-free.
@@ -77,6 +81,48 @@ class WorkDeque {
     // plain store of the same thread does not continue D2's release sequence (since C++20)
     bottom_.store(bottom + 1, std::memory_order_release);
     return entry;
+  }
+
+  enum class Rest { as_it_was, reversed };
+
+  /// Takes the entry of `item` out, if that is among the `limit` newest and no thief is faster; the
+  /// owner only. Those newer than it stay, in their order or reversed. Counts in `looked_at` how
+  /// many it compared. While it is at it, thieves and empty() do not see what is newer.
+  bool take(const T* item, std::int64_t limit, Rest rest, std::int64_t& looked_at) noexcept {
+    const std::int64_t bottom = bottom_.load(std::memory_order_relaxed);  // the owner's
+    const std::int64_t oldest = top_.load(std::memory_order_relaxed);     // only ever too small
+    const std::int64_t end = bottom - oldest > limit ? bottom - limit : oldest;
+    Ring* const ring = ring_.load(std::memory_order_relaxed);
+    std::int64_t at = bottom - 1;
+    while (at >= end && ring->item_at(at) != item) --at;
+    looked_at = bottom - 1 - at;
+    if (at < end) return false;
+    bottom_.store(at, std::memory_order_seq_cst);             // D11
+    std::int64_t top = top_.load(std::memory_order_seq_cst);  // D12
+    // D13 seq_cst: against D8
+    if (top > at ||
+        (top == at && !top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst,
+                                                    std::memory_order_relaxed))) {
+      bottom_.store(bottom, std::memory_order_release);  // as at the end of pop
+      return false;
+    }
+    const bool was_oldest = top == at;
+    std::int64_t low = at;  // D14: those newer than the item move to here
+    std::int64_t high = bottom - 1;
+    if (was_oldest) {
+      ++low;
+    } else if (rest == Rest::reversed) {
+      ring->put(low++, ring->get(high--));
+    } else {
+      for (; low < high; ++low) ring->put(low, ring->get(low + 1));
+    }
+    for (; rest == Rest::reversed && low < high; ++low, --high) {
+      const Entry entry = ring->get(low);
+      ring->put(low, ring->get(high));
+      ring->put(high, entry);
+    }
+    bottom_.store(was_oldest ? bottom : bottom - 1, std::memory_order_seq_cst);  // D2
+    return true;
   }
 
   /// The oldest entry; anyone. Empty also when another thread was faster.
