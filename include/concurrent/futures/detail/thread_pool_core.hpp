@@ -84,6 +84,7 @@ class Worker final : public Helper {
   void run_claimed(StateBase& task) noexcept;
   bool take_newest(StateBase& target) noexcept;
   bool take_sibling(StateBase& target) noexcept;
+  void turn_round() noexcept;
   void drop_stale() noexcept;
   Help run_one_for_deeper(StateBase& target) noexcept;
   bool wait_for_innermost(StateBase& target, Deadline deadline) noexcept;

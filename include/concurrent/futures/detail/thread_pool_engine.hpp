@@ -186,6 +186,16 @@ inline bool Worker::take_newest(StateBase& target) noexcept {
   return claimed;
 }
 
+/// Before this worker watches another one run what was the oldest of these tasks: the next oldest
+/// is what it will want next, and others should leave it that one.
+[[gnu::noinline]] inline void Worker::turn_round() noexcept {
+  if (pool_.settings_.max_workers == 1) return;
+  const std::int64_t size = deque_.size();
+  if (size < 2 || size > looks_left_) return;
+  looks_left_ -= size;
+  if (deque_.turn_round()) pool_.notify();  // one that looked meanwhile may have gone to sleep
+}
+
 /// Drops the newest entries of this worker's deque that were run by waiting for them, so that they
 /// do not pile up while the worker never runs dry.
 inline void Worker::drop_stale() noexcept {
@@ -247,7 +257,10 @@ inline Help Worker::run_one_for(StateBase& target) noexcept {
 inline bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
   while (!target.done()) {
     const Help help = run_one_for(target);
-    if (help == Help::nothing) return target.wait(deadline);
+    if (help == Help::nothing) {
+      if (target.owner() == &pool_) turn_round();
+      return target.wait(deadline);
+    }
     if (help == Help::later && !wait_for_innermost(target, deadline)) return target.done();
   }
   return true;

@@ -144,6 +144,20 @@ class WorkDeque {
     const std::int64_t top = top_.load(std::memory_order_seq_cst);
     return top >= bottom_.load(std::memory_order_seq_cst);
   }
+  /// How many entries there are at most; the owner only.
+  [[nodiscard]] std::int64_t size() const noexcept {
+    return bottom_.load(std::memory_order_relaxed) - top_.load(std::memory_order_relaxed);
+  }
+  /// Turns all entries round, the oldest becoming the newest; the owner only. False if a thief was
+  /// faster.
+  bool turn_round() noexcept {
+    const std::int64_t top = top_.load(std::memory_order_relaxed);  // only ever too small
+    const Entry oldest = ring_.load(std::memory_order_relaxed)->get(top);
+    std::int64_t looked_at = 0;
+    if (!take(oldest.item, size(), Rest::reversed, looked_at)) return false;
+    push(oldest);  // there is room where it was
+    return true;
+  }
   /// The ticket of the oldest entry. The owner only: its slots are not overwritten meanwhile.
   [[nodiscard]] bool oldest_ticket(std::uint64_t& ticket) const noexcept {
     const std::int64_t top = top_.load(std::memory_order_relaxed);
