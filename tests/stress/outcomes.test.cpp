@@ -8,6 +8,7 @@
 #include <concurrent/futures/wait.hpp>
 #include <latch>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"

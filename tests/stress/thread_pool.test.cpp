@@ -10,7 +10,6 @@
 #endif
 
 #include <deque>
-#include <functional>
 #include <optional>
 #include <thread>
 #include <utility>

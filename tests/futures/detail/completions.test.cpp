@@ -283,15 +283,15 @@ const std::vector<model::Body> all{
 };
 constexpr std::size_t with_two_threads = 8;
 
+const model::Options wide{.preemptions = 2, .stale_reads = 1};
 const model::Options narrow{.preemptions = 1, .stale_reads = 1};
 
 }  // namespace
 
 TEST_CASE("a set of futures gives each once, and its consumer misses none") {
   for (std::size_t i = 0; i < all.size(); ++i) {
-    // Three threads with two switches and two stale reads have 130,000 executions.
-    const model::Result result =
-        model::explore(i < with_two_threads ? model::Options{} : narrow, all[i]);
+    // Three threads with as much as two have 38,000 executions.
+    const model::Result result = model::explore(i < with_two_threads ? wide : narrow, all[i]);
     INFO(i << ": " << result.executions << " executions; " << result.what);
     CHECK(!result.failed);
     CHECK(result.complete);

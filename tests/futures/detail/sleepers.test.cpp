@@ -239,9 +239,9 @@ struct Scene {
   model::Body body;
   model::Options bounds;
 };
-constexpr model::Options wide{.preemptions = 2, .stale_reads = 2};
-constexpr model::Options narrow{.preemptions = 1, .stale_reads = 1};
-constexpr model::Options narrowest{.preemptions = 1, .stale_reads = 0};
+const model::Options wide{.preemptions = 2, .stale_reads = 2};
+const model::Options narrow{.preemptions = 1, .stale_reads = 1};
+const model::Options narrowest{.preemptions = 1, .stale_reads = 0};
 
 const std::vector<Scene> all{
     {the_end_finds_a_worker_on_its_way_to_sleep, wide},
