@@ -182,7 +182,7 @@ TEST_CASE("wait tells done from not done while futures complete and time runs ou
 }
 
 TEST_CASE("a task whose arguments are just being completed runs once and sees them") {
-  const std::size_t rounds = support::rounds(3'000);
+  const std::size_t rounds = support::rounds(1'500);
   std::size_t wrong = 0;
   ThreadPoolExecutor pool(2);
   for (std::size_t round = 0; round < rounds; ++round) {
