@@ -238,3 +238,51 @@ TEST_CASE("a mutation of the model changes one operation of the source") {
     CHECK(model::explore({.mutation = {site, model::Change::weaken}}, passing).failed);
   }
 }
+
+TEST_CASE("the model finds an atomic that is destroyed under another thread") {
+  const auto two_owners = [](std::memory_order order) {
+    return model::explore({}, [=] {
+      struct Shared {
+        model::atomic<int> value{0};
+        model::atomic<int> owners{2};
+      };
+      auto* const shared = new Shared;
+      const auto let_go = [=] {
+        shared->value.store(1, relaxed);
+        if (shared->owners.fetch_sub(1, order) == 1) delete shared;
+      };
+      model::thread other(let_go);
+      let_go();
+      other.join();
+    });
+  };
+  CHECK(two_owners(acquire).failed);
+  CHECK(two_owners(release).failed);
+  const model::Result result = two_owners(acq_rel);
+  INFO(result.what);
+  CHECK(!result.failed);
+}
+
+TEST_CASE("the model finds an atomic that is never destroyed") {
+  const model::Result result = model::explore({}, [] {
+    static std::vector<model::atomic<int>*> kept;  // so that only the model calls it a leak
+    kept.push_back(new model::atomic<int>(0));
+  });
+  CHECK(result.failed);
+  CHECK_THAT(result.what, support::matchers::starts_with("a leak"));
+}
+
+TEST_CASE("the model finds a body that does not repeat itself") {
+  int execution = 0;
+  const model::Result result = model::explore({}, [&] {
+    model::atomic<int> x{0};
+    ++execution;
+    model::thread other([&] { x.store(1, relaxed); });
+    if (execution == 1) static_cast<void>(x.load(relaxed));
+    model::thread another([&] { x.store(2, relaxed); });
+    other.join();
+    another.join();
+  });
+  CHECK(result.failed);
+  CHECK_THAT(result.what, support::matchers::starts_with("the body did something else"));
+}

@@ -27,8 +27,10 @@ class State : public detail::State<Value> {
   }
   void expect_value() {
     model::require(phase() == Phase::value, "not done");
-    model::require(value().get() == 42, "another value");
+    expect_value_without_a_look();
   }
+  /// For whom something else has told that it is done.
+  void expect_value_without_a_look() { model::require(value().get() == 42, "another value"); }
 
   model::plain<int> discarded{0};
 };
@@ -56,6 +58,13 @@ class Node : public detail::Continuation {
 
 using Ref = detail::StateRef<State>;
 
+void add(State& state, Node& node) {
+  node.prepare();
+  if (state.add(node)) return;
+  model::require(state.phase() == Phase::value, "refused as done, and not seen to be done");
+  node.fire(state);
+}
+
 // Claim, publish, sleep
 
 void one_sleeps_until_the_other_publishes() {
@@ -64,7 +73,7 @@ void one_sleeps_until_the_other_publishes() {
     if (state->claim(Phase::executing)) state->run();
   });
   model::require(state->wait({}), "no longer waiting, and not done");
-  state->expect_value();
+  state->expect_value_without_a_look();
   worker.join();
 }
 
@@ -72,7 +81,7 @@ void two_sleep_until_the_third_publishes() {
   const Ref state(new State);
   const auto wait = [&] {
     state->wait({});
-    state->expect_value();
+    state->expect_value_without_a_look();
   };
   model::thread one(wait);
   model::thread other(wait);
@@ -135,7 +144,7 @@ void one_sleeps_while_a_claim_is_given_back() {
   state->claim(Phase::setting);
   model::thread sleeper([&] {
     state->wait({});
-    state->expect_value();
+    state->expect_value_without_a_look();
   });
   state->restore(Phase::pending);
   model::require(state->claim(Phase::setting), "pending, and not to be claimed");
@@ -152,8 +161,20 @@ void one_adds_while_the_other_publishes() {
     state->claim(Phase::executing);
     state->run();
   });
-  node.prepare();
-  if (!state->add(node)) node.fire(*state);
+  add(*state, node);
+  worker.join();
+  model::require(node.times_fired() == 1, "not fired exactly once");
+}
+
+void one_adds_while_the_other_publishes_in_turn() {
+  const Ref state(new State);
+  Node node;
+  model::thread worker([&] {
+    state->claim(Phase::executing);
+    state->store_value(42);
+    state->publish_in_turn(Phase::value);
+  });
+  add(*state, node);
   worker.join();
   model::require(node.times_fired() == 1, "not fired exactly once");
 }
@@ -161,12 +182,8 @@ void one_adds_while_the_other_publishes() {
 void two_add_while_the_third_publishes() {
   const Ref state(new State);
   Node nodes[2];
-  const auto add = [&](Node& node) {
-    node.prepare();
-    if (!state->add(node)) node.fire(*state);
-  };
-  model::thread one([&] { add(nodes[0]); });
-  model::thread other([&] { add(nodes[1]); });
+  model::thread one([&] { add(*state, nodes[0]); });
+  model::thread other([&] { add(*state, nodes[1]); });
   state->claim(Phase::executing);
   state->run();
   one.join();
@@ -200,10 +217,7 @@ void one_takes_back_while_the_other_adds() {
     nodes[i].prepare();
     state->add(nodes[i]);
   }
-  model::thread adder([&] {
-    nodes[2].prepare();
-    if (!state->add(nodes[2])) nodes[2].fire(*state);
-  });
+  model::thread adder([&] { add(*state, nodes[2]); });
   model::require(state->remove(nodes[1]), "nobody fired it, and it was gone");
   model::require(state->remove(nodes[0]), "nobody fired it, and it was gone");
   adder.join();
@@ -303,6 +317,7 @@ const std::vector<model::Body> all{
     a_claim_is_given_back,
     one_sleeps_while_a_claim_is_given_back,
     one_adds_while_the_other_publishes,
+    one_adds_while_the_other_publishes_in_turn,
     two_add_while_the_third_publishes,
     one_takes_back_while_the_other_publishes,
     one_takes_back_while_the_other_adds,
@@ -313,15 +328,12 @@ const std::vector<model::Body> all{
     one_looks_for_a_state_that_the_other_lets_go,
 };
 
-// All executions with two of each take minutes.
-const model::Options bounds{.preemptions = 1, .stale_reads = 1};
-
 }  // namespace
 
 TEST_CASE(
     "claiming, publishing, sleeping and continuations of a future's state hold in the model") {
   for (const model::Body& body : all) {
-    const model::Result result = model::explore(bounds, body);
+    const model::Result result = model::explore({}, body);
     INFO(&body - all.data() << ": " << result.executions << " executions; " << result.what);
     CHECK(!result.failed);
     CHECK(result.complete);
@@ -335,4 +347,17 @@ TEST_CASE("a future's state holds in the model with more switches, at random") {
     INFO(&body - all.data() << ": " << result.what);
     CHECK(!result.failed);
   }
+}
+
+TEST_CASE("every order of a future's state is needed") {
+  const std::vector<model::Options> ways{
+      {.preemptions = 1, .stale_reads = 1},
+      {.preemptions = 8, .stale_reads = 8, .executions = 600, .seed = 1},
+  };
+  CHECK(model::surviving_mutations("state.hpp", ways, all) ==
+        std::vector<std::string>{
+            // They are for the links between nodes, plain memory that the model does not watch
+            "StateBase::unlink load acquire weaken",
+            "StateBase::unlink compare_exchange relaxed weaken_failure",
+        });
 }

@@ -19,12 +19,17 @@
 // in another order than that of the execution, and fences, which the library does not use.
 //
 // Found are: require() that is false, deadlocks and lost wake-ups (all threads sleep), livelocks,
-// races on model::plain, and exceptions. Freed memory is found by AddressSanitizer in the same run.
+// races on model::plain, an atomic destroyed by a thread that does not know of another's access to
+// it, an atomic that is used after it was destroyed (if its memory is still as it was;
+// AddressSanitizer finds the rest), an atomic never destroyed (so every leak of what holds one),
+// and exceptions.
 //
 // Mutations. Every operation knows the place in the source that it was called from. `sites` of a
 // result lists them, and options.mutation changes one: weakens its order, or leaves it out.
 //
 // Threads are real ones, of which only the one with the baton runs, so thread_local works.
+
+#include <sched.h>
 
 #include <array>
 #include <atomic>
@@ -57,7 +62,7 @@ enum class Change {
   weaken,          // seq_cst to acquire, release or acq_rel; these to relaxed; acq_rel to acquire
   weaken_acquire,  // acq_rel to release
   weaken_failure,  // of compare_exchange: the order of a failure, acquire to relaxed
-  leave_out,       // a store or a wake-up
+  leave_out,       // a store, a wake-up, or what a read-modify-write writes
 };
 
 inline const char* name_of(Operation operation) {
@@ -84,22 +89,27 @@ inline const char* name_of(std::memory_order order) {
   }
 }
 
-/// "Class::function" of a place in the source.
+/// "Class::function" of a place in the source, without arguments of templates or functions.
 inline std::string function_of(const std::source_location& place) {
-  std::string name = place.function_name();
-  if (const auto arguments = name.find('('); arguments != name.npos) name.resize(arguments);
-  int depth = 0;  // of template arguments
-  std::size_t begin = name.size();
-  int parts = 0;
-  while (begin > 0) {
-    const char c = name[begin - 1];
-    if (c == '>') ++depth;
-    if (c == '<') --depth;
-    if (depth == 0 && (c == ' ' || c == '*' || c == '&')) break;
-    if (depth == 0 && c == ':' && name[begin - 2] == ':' && ++parts == 2) break;
-    begin -= depth == 0 && c == ':' ? 2 : 1;
+  std::string whole = place.function_name();
+  for (const std::string_view unnamed : {"(anonymous namespace)::", "{anonymous}::"}) {
+    for (auto at = whole.find(unnamed); at != whole.npos; at = whole.find(unnamed)) {
+      whole.erase(at, unnamed.size());
+    }
   }
-  return name.substr(begin);
+  std::string name;
+  int depth = 0;  // of template arguments
+  for (const char c : whole) {
+    if (c == '<') ++depth;
+    if (depth == 0 && c == '(') break;
+    if (depth == 0) name += c;
+    if (c == '>') --depth;
+  }
+  if (const auto type = name.find_last_of(" *&"); type != name.npos) name.erase(0, type + 1);
+  const auto function = name.rfind("::");
+  if (function == name.npos || function == 0) return name;
+  const auto type = name.rfind("::", function - 1);
+  return type == name.npos ? name : name.substr(type + 2);
 }
 
 /// An operation in the source.
@@ -191,6 +201,9 @@ class Engine {
     return locations_[location].history.back().value;
   }
   void modify(std::size_t location, std::uint64_t value, std::memory_order order);
+  void born() { ++living_; }
+  /// Ends the life of an atomic, which had a location if anyone used it.
+  void died(const std::size_t* location);
   void note(std::uint64_t value) {
     if (!trace_.empty()) trace_.back().value = value;
   }
@@ -233,6 +246,7 @@ class Engine {
   struct Location {
     std::vector<Message> history;
     std::uint32_t newest_seq_cst = 0;
+    std::array<std::uint32_t, max_threads> accesses{};  // each thread's last one, by its clock
   };
   struct Event {
     std::size_t thread;
@@ -244,6 +258,27 @@ class Engine {
   struct Decision {
     std::uint32_t taken;
     std::uint32_t count;
+  };
+
+  /// Keeps the threads on one processor: they run in turn, and hand over faster there.
+  class OneProcessor {
+   public:
+    OneProcessor() {
+      cpu_set_t here;
+      CPU_ZERO(&here);
+      if (::sched_getaffinity(0, sizeof before_, &before_) != 0) return;
+      CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &here);
+      changed_ = ::sched_setaffinity(0, sizeof here, &here) == 0;
+    }
+    OneProcessor(const OneProcessor&) = delete;
+    OneProcessor& operator=(const OneProcessor&) = delete;
+    ~OneProcessor() {
+      if (changed_) ::sched_setaffinity(0, sizeof before_, &before_);
+    }
+
+   private:
+    cpu_set_t before_{};
+    bool changed_ = false;
   };
 
   static bool acquires(std::memory_order order) {
@@ -265,6 +300,11 @@ class Engine {
   void leave_thread();
   void stop_threads();
   [[nodiscard]] std::string story() const;
+  Location& access(std::size_t location) {
+    Location& at = locations_[location];
+    at.accesses[self_->number] = self_->view.clock[self_->number];
+    return at;
+  }
 
   const Options options_;
   const std::function<void()> body_;
@@ -277,6 +317,7 @@ class Engine {
   int preemptions_left_ = 0;
   int stale_reads_left_ = 0;
   std::size_t steps_ = 0;
+  std::size_t living_ = 0;  // atomics that this execution made and has not destroyed
   std::vector<Event> trace_;
   std::map<std::tuple<std::string_view, unsigned, unsigned, Operation>, Site> sites_;
   std::uint64_t execution_ = 0;
@@ -318,10 +359,15 @@ class atomic {
 
  public:
   using value_type = T;
-  constexpr atomic() noexcept : value_{} {}
-  constexpr atomic(T value) noexcept : value_(value) {}  // NOLINT: as std::atomic
+  constexpr atomic() noexcept : atomic(T{}) {}
+  constexpr atomic(T value) noexcept : value_(value) {  // NOLINT: as std::atomic
+    if (!std::is_constant_evaluated()) born();
+  }
   atomic(const atomic&) = delete;
   atomic& operator=(const atomic&) = delete;
+  constexpr ~atomic() {
+    if (!std::is_constant_evaluated()) die();
+  }
 
   T load(std::memory_order order = std::memory_order_seq_cst,
          Place place = Place::current()) const noexcept {
@@ -421,6 +467,7 @@ class atomic {
     return value;
   }
   std::size_t locate(Engine& engine) const {
+    if (born_ == dead) engine.fail("an atomic is used after it was destroyed");
     if (execution_ != engine.execution()) {
       execution_ = engine.execution();
       location_ = engine.locate(to_bits(value_));
@@ -438,13 +485,29 @@ class atomic {
     const auto access = engine->begin(place, operation, order);
     const std::size_t location = locate(*engine);
     const T before = from_bits(engine->newest(location));
-    value_ = change(before);
+    value_ = access.leave_out ? before : change(before);
     engine->modify(location, to_bits(value_), access.order);
     engine->note(to_bits(value_));
     return before;
   }
 
-  T value_;  // the newest
+  static constexpr std::uint64_t dead = ~std::uint64_t{0};
+  void born() noexcept {
+    if (Engine* const engine = Engine::current()) {
+      engine->born();
+      born_ = engine->execution();
+    }
+  }
+
+  void die() noexcept {
+    Engine* const engine = Engine::current();
+    if (engine == nullptr || born_ != engine->execution()) return;
+    engine->died(execution_ == engine->execution() ? &location_ : nullptr);
+    *const_cast<volatile std::uint64_t*>(&born_) = dead;  // as long as the memory is there
+  }
+
+  T value_;                 // the newest
+  std::uint64_t born_ = 0;  // in which execution
   mutable std::uint64_t execution_ = 0;
   mutable std::size_t location_ = 0;
 };
@@ -462,6 +525,11 @@ class plain {
     set(other.get());
     return *this;
   }
+  plain& operator=(T value) {
+    set(std::move(value));
+    return *this;
+  }
+  operator const T&() const { return get(); }  // NOLINT: stands for a T
   ~plain() {
     check(true);
     writer_ = max_threads;
@@ -618,6 +686,7 @@ inline void futex_wake(const atomic<std::uint32_t>& word, std::size_t at_most,
 // Implementation
 
 inline Result Engine::run() {
+  const OneProcessor one_processor;
   Result result;
   do {
     execute();
@@ -648,6 +717,7 @@ inline void Engine::execute() {
   locations_.clear();
   position_ = 0;
   steps_ = 0;
+  living_ = 0;
   preemptions_left_ = options_.preemptions;
   stale_reads_left_ = options_.stale_reads;
   trace_.clear();
@@ -665,6 +735,9 @@ inline std::uint32_t Engine::choose(std::uint32_t count, std::uint32_t one_in) {
       taken = static_cast<std::uint32_t>(random_() % count);
     }
     trail_.push_back({taken, count});
+  }
+  if (trail_[position_].count != count) {
+    fail("the body did something else in the same execution: does it depend on addresses?");
   }
   return trail_[position_++].taken;
 }
@@ -786,6 +859,7 @@ inline void Engine::leave_thread() {
   for (std::size_t i = 0; i < used_; ++i) {
     if (threads_[i]->state != State::finished) fail("deadlock: every thread waits");
   }
+  if (living_ != 0) fail("a leak: " + std::to_string(living_) + " atomics were never destroyed");
   over_.store(1, std::memory_order_release);
   over_.notify_one();
 }
@@ -875,13 +949,24 @@ inline Engine::Access Engine::begin(const std::source_location& place, Operation
 }
 
 inline std::size_t Engine::locate(std::uint64_t initial) {
-  locations_.push_back({{{initial, View{}}}, 0});
+  locations_.push_back({{{initial, View{}}}, 0, {}});
   return locations_.size() - 1;
+}
+
+inline void Engine::died(const std::size_t* location) {
+  if (living_ != 0) --living_;
+  if (location == nullptr) return;
+  const Location& at = locations_[*location];
+  for (std::size_t thread = 0; thread < max_threads; ++thread) {
+    if (self_->view.clock[thread] < at.accesses[thread]) {
+      fail("a race: an atomic is destroyed by a thread that does not know of an access to it");
+    }
+  }
 }
 
 inline std::uint64_t Engine::load(std::size_t location, std::memory_order order,
                                   const std::uint64_t* unwanted) {
-  Location& at = locations_[location];
+  Location& at = access(location);
   const auto newest = static_cast<std::uint32_t>(at.history.size() - 1);
   std::uint32_t oldest = self_->view.of(location);
   if (order == std::memory_order_seq_cst && oldest < at.newest_seq_cst) oldest = at.newest_seq_cst;
@@ -897,7 +982,7 @@ inline std::uint64_t Engine::load(std::size_t location, std::memory_order order,
 }
 
 inline void Engine::store(std::size_t location, std::uint64_t value, std::memory_order order) {
-  Location& at = locations_[location];
+  Location& at = access(location);
   const auto index = static_cast<std::uint32_t>(at.history.size());
   self_->view.see(location, index);
   at.history.push_back({value, releases(order) ? self_->view : View{}});
@@ -906,7 +991,7 @@ inline void Engine::store(std::size_t location, std::uint64_t value, std::memory
 }
 
 inline void Engine::modify(std::size_t location, std::uint64_t value, std::memory_order order) {
-  Location& at = locations_[location];
+  Location& at = access(location);
   const auto index = static_cast<std::uint32_t>(at.history.size());
   View carried = at.history.back().view;  // a read-modify-write continues a release sequence
   self_->view.see(location, index);

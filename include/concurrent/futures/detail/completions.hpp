@@ -5,6 +5,7 @@
 // futures cost O(n) and not O(n) an event.
 
 #include <atomic>
+#include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/futex.hpp>
 #include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/helper.hpp>
@@ -141,7 +142,8 @@ inline bool Completions::help() noexcept {
 }
 
 inline void Completions::sleep(Deadline deadline) noexcept {
-  for (int turn = 0; turn < 50; ++turn) {
+  static const int turns = concurrent::detail::os::usable_cpus() > 1 ? 50 : 0;
+  for (int turn = 0; turn < turns; ++turn) {
     if (completed_.load(std::memory_order_relaxed) != nullptr) return;  // pop() acquires
     concurrent::detail::os::cpu_relax();
   }

@@ -528,8 +528,8 @@ inline bool StateBase::spin() const noexcept {
     if (is_done(phase_of(seen))) return true;
     if (deadline.passed()) return done();
     if ((seen & awaited) == 0) {
-      // S3 acq_rel: acquire as S4 when it fails; the order with S2 comes from being one word
-      if (!status_.compare_exchange_weak(seen, seen | awaited, std::memory_order_acq_rel,
+      // S3 relaxed: the order with S2 comes from being one word. When it fails it is a look, as S4
+      if (!status_.compare_exchange_weak(seen, seen | awaited, std::memory_order_relaxed,
                                          std::memory_order_acquire)) {
         continue;
       }

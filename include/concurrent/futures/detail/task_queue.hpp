@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <limits>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 
 namespace concurrent::futures::detail {
@@ -28,7 +29,10 @@ namespace concurrent::futures::detail {
 ///            next burst: fresh memory costs more than the queue itself.
 /// ABA        both counters only grow; spare_ is only ever taken whole.
 /// Progress   blocking, for a few instructions (and one allocation in SegmentSize pushes).
-template <class T, std::size_t SegmentSize = 1024>
+///
+/// The segments' members are Plain<M> instead of M, so that a test can watch them for races.
+template <class T, std::size_t SegmentSize = 1024,
+          template <class Member> class Plain = std::type_identity_t>
 class TaskQueue {
  public:
   enum class Push { done, full, closed };
@@ -71,11 +75,11 @@ class TaskQueue {
     if (index != 0 && index % SegmentSize == 0) {
       recycle(std::exchange(head_segment_, head_segment_->next));
     }
-    T** const slot = &head_segment_->items[index % SegmentSize];
+    Plain<T*>* const slot = &head_segment_->items[index % SegmentSize];
     // The items were written by other cores; those after the next one arrive while it runs.
     if (known - index > 2 && index % SegmentSize + 2 < SegmentSize) __builtin_prefetch(slot[2], 1);
-    // Q5 release: pairs with head() of a worker that compares tickets
-    head_.store(index + 1, std::memory_order_release);
+    // Q5 relaxed: the lock orders consumers, and everyone else only counts or compares
+    head_.store(index + 1, std::memory_order_relaxed);
     return *slot;
   }
 
@@ -108,8 +112,8 @@ class TaskQueue {
 
  private:
   struct Segment {
-    Segment* next = nullptr;
-    T* items[SegmentSize];
+    Plain<Segment*> next{nullptr};
+    Plain<T*> items[SegmentSize];
   };
 
   void append(T* item) {
@@ -127,11 +131,12 @@ class TaskQueue {
     tail_.store(index + 1, std::memory_order_seq_cst);  // Q2
   }
   void recycle(Segment* segment) noexcept {
-    segment->next = spare_.load(std::memory_order_relaxed);  // Q6 compares it
-    // Q6 release: for the link
-    while (!spare_.compare_exchange_weak(segment->next, segment, std::memory_order_release,
-                                         std::memory_order_relaxed)) {
-    }
+    Segment* others = spare_.load(std::memory_order_relaxed);  // Q6 compares it
+    do {
+      segment->next = others;
+      // Q6 release: for the link
+    } while (!spare_.compare_exchange_weak(others, segment, std::memory_order_release,
+                                           std::memory_order_relaxed));
   }
   static void destroy(Segment* segment) noexcept {
     while (segment != nullptr) delete std::exchange(segment, segment->next);

@@ -441,7 +441,7 @@ inline void ThreadPoolCore::run_here(StateBase& task) noexcept {
 
 inline void ThreadPoolCore::made_room() noexcept {
   if (settings_.max_pending == 0) return;
-  // A read-modify-write, since the queue's head_ is stored with release only: it comes either
+  // A read-modify-write, since the queue's head_ is stored with no order: it comes either
   // before the submitter's own, which then sees the room, or after it, and sees the submitter.
   if (blocked_submits_.fetch_add(0, std::memory_order_seq_cst) == 0) return;
   room_.fetch_add(1, std::memory_order_seq_cst);
