@@ -554,6 +554,31 @@ TEST_CASE("a thread pool reads a long view where it lies") {
   CHECK(std::move(of_container).to_vector().back() == -4999);
 }
 
+TEST_CASE("a result range over a view is gone only when nobody reads the view any more") {
+  ThreadPoolExecutor pool(2);
+  std::atomic<int> running{0};
+  const auto count = [&running](int x) {
+    ++running;
+    std::this_thread::yield();
+    --running;
+    return x;
+  };
+  for (int round = 0; round < 20; ++round) {
+    const std::vector<int> values = first_numbers(5000);
+    const bool begin = round % 2 == 0;
+    try {
+      auto results = pool.map(count, std::span(values));
+      if (begin) {
+        for (const int x : results) {
+          if (x == 100) throw std::runtime_error("enough");
+        }
+      }
+    } catch (const std::runtime_error&) {
+    }
+    REQUIRE(running == 0);
+  }
+}
+
 TEST_CASE("map takes views of endless and of uneven length in chunks") {
   ThreadPoolExecutor pool(2);
   const std::vector<int> values = first_numbers(5000);

@@ -60,7 +60,8 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
 
   MapResult(MapResult &&) noexcept = default;
   MapResult& operator=(MapResult&&) = delete;
-  /// Cancels what has not started, if the iteration was begun.
+  /// Cancels what has not started, if the iteration was begun. **Blocking** if a view is read where
+  /// it lies: until nobody reads it any more.
   ~MapResult();
 
   Iterator begin() {
@@ -122,7 +123,9 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
   [[nodiscard]] std::size_t count_left() const;
   void wait_together(std::size_t chunks, std::chrono::microseconds moment);
   void receive(Stored * out);
-  void stop_deliveries() noexcept;
+  void cancel_rest() noexcept;
+  void wait_for_chunk(const Ticket& ticket) noexcept;
+  void wait_for_chunks() noexcept;
   [[nodiscard]] Timeout time_left() const;
   static reference lend(Stored & stored);
 
@@ -130,7 +133,8 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
   detail::Deadline deadline_;
   bool chunksize_chosen_ = false;  // by the library
   bool begun_ = false;
-  bool loaded_ = false;  // outcomes_ are those of the chunk at next_
+  bool loaded_ = false;    // outcomes_ are those of the chunk at next_
+  bool in_place_ = false;  // chunks read the ranges, and perhaps write to the destination
   std::size_t chunksize_;
   [[no_unique_address]] detail::MapDestinationRef<R> destination_;
   std::vector<Ticket> tickets_;  // those before next_ are empty
@@ -159,24 +163,44 @@ MapResult<R>::MapResult(std::unique_ptr<detail::MapFeederBase<R>> feeder, detail
                      : 1;
   }
   destination_ = feeder_->destination();
-  if (buffersize == 0) {
-    if (size) tickets_.reserve((*size + chunksize_ - 1) / chunksize_);
-    while (feed()) {
+  in_place_ = feeder_->reads_in_place();
+  try {
+    if (buffersize == 0 && size) tickets_.reserve((*size + chunksize_ - 1) / chunksize_);
+    while ((buffersize == 0 || tickets_.size() < buffersize) && feed()) {
     }
-    return;
-  }
-  while (tickets_.size() < buffersize && feed()) {
+  } catch (...) {
+    if (in_place_) {
+      cancel_rest();
+      wait_for_chunks();
+    }
+    throw;
   }
 }
 
 template <class R>
 MapResult<R>::~MapResult() {
-  if (!begun_) return;
+  if (begun_) cancel_rest();
+  if (in_place_) wait_for_chunks();
+}
+
+template <class R>
+void MapResult<R>::cancel_rest() noexcept {
   for (std::size_t i = next_; i < tickets_.size(); ++i) {
     Ticket& ticket = tickets_[i];
     if (detail::FutureAccess::peek(ticket.single) != nullptr) ticket.single.cancel();
     if (detail::FutureAccess::peek(ticket.chunk) != nullptr) ticket.chunk.cancel();
   }
+}
+
+template <class R>
+void MapResult<R>::wait_for_chunk(const Ticket& ticket) noexcept {
+  if (detail::FutureAccess::peek(ticket.chunk) == nullptr) return;
+  detail::wait_for(detail::FutureAccess::state(ticket.chunk), {});
+}
+
+template <class R>
+void MapResult<R>::wait_for_chunks() noexcept {
+  for (std::size_t i = next_; i < tickets_.size(); ++i) wait_for_chunk(tickets_[i]);
 }
 
 /// Submits one more task; false when nothing is left.
@@ -292,6 +316,7 @@ void MapResult<R>::next_ticket() {
   at_ = run_end_ = nullptr;
   offset_ = 0;
   outcomes_ = {};
+  if (in_place_ && !loaded_) wait_for_chunk(tickets_[next_]);  // nobody has, and it is let go
   loaded_ = false;
   tickets_[next_] = Ticket();
   ++next_;
@@ -385,22 +410,11 @@ void MapResult<R>::receive(Stored* out) {
         for (const R& value : outcomes_.values) out[&value - outcomes_.values.begin()] = value;
       }
     } catch (...) {
-      stop_deliveries();
+      destination_->set(nullptr);
+      cancel_rest();
+      wait_for_chunks();  // nobody writes to the destination any more
       throw;
     }
-  }
-}
-
-/// Nobody writes to the destination any more when this returns.
-template <class R>
-void MapResult<R>::stop_deliveries() noexcept {
-  if constexpr (detail::can_be_delivered<R>) destination_->set(nullptr);
-  for (std::size_t i = next_; i < tickets_.size(); ++i) {
-    if (detail::FutureAccess::peek(tickets_[i].chunk) != nullptr) tickets_[i].chunk.cancel();
-  }
-  for (std::size_t i = next_; i < tickets_.size(); ++i) {
-    if (detail::FutureAccess::peek(tickets_[i].chunk) == nullptr) continue;
-    detail::wait_for(detail::FutureAccess::state(tickets_[i].chunk), {});
   }
 }
 

@@ -53,6 +53,8 @@ class MapFeederBase {
   virtual bool submit(std::size_t count, MapTicket<R>& ticket) = 0;
   /// Where the tasks look for the map's destination; null where they do not.
   [[nodiscard]] virtual MapDestinationRef<R> destination() const { return {}; }
+  /// Whether chunks read their elements from the ranges when they run.
+  [[nodiscard]] virtual bool reads_in_place() const { return false; }
 };
 
 /// An executor whose tasks run in this process, so that they can read a view where it lies.
@@ -159,16 +161,17 @@ struct MapSource {
     }
 
     [[nodiscard]] MapDestinationRef<R> destination() const override { return destination_; }
+    [[nodiscard]] bool reads_in_place() const override { return in_place; }
 
    private:
-    static constexpr bool reads_in_place =
+    static constexpr bool in_place =
         runs_in_this_process<Executor> && (BorrowedSequence<Ranges> && ...);
     static constexpr bool knows_what_is_left =
         ((std::random_access_iterator<iterator_t<Ranges>> &&
           std::sized_sentinel_for<sentinel_t<Ranges>, iterator_t<Ranges>>)&&...);
 
     static MapDestinationRef<R> make_destination() {
-      if constexpr (can_be_delivered<R> && reads_in_place) {
+      if constexpr (can_be_delivered<R> && in_place) {
         return MapDestinationRef<R>(new MapDestination<R>);
       } else {
         return {};
@@ -183,7 +186,7 @@ struct MapSource {
         };
         (limit(std::get<I>(end_) - std::get<I>(at_)), ...);
       }
-      if constexpr (reads_in_place) {
+      if constexpr (in_place) {
         ticket.chunk = executor_.submit(Slice{fn_, destination_, submitted_}, count,
                                         iterator_t<Ranges>(std::get<I>(at_))...);
         ticket.count = count;
