@@ -43,11 +43,10 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-#ifdef SUPPORT_SANITIZED
 constexpr int default_limit_seconds = 300;
+#ifdef SUPPORT_SANITIZED
 constexpr milliseconds grace_for_orphans{10'000};
 #else
-constexpr int default_limit_seconds = 120;
 constexpr milliseconds grace_for_orphans{2'000};
 #endif
 constexpr seconds limit_of_debugger{60};

@@ -18,7 +18,7 @@ namespace support {
 
 /// Runs `program` in a watched child process and returns the exit status for `main`.
 ///
-/// The limit is CONCURRENT_TEST_TIME_LIMIT seconds a test case, 120 by default; 0 runs the program
+/// The limit is CONCURRENT_TEST_TIME_LIMIT seconds a test case, 300 by default; 0 runs the program
 /// in this process without a watchdog (for debuggers).
 int run_watched(const std::function<int()>& program);
 
