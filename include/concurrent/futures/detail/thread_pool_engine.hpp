@@ -452,8 +452,11 @@ inline void ThreadPoolCore::made_room() noexcept {
 
 /// Wakes or starts a worker if a task that was just queued needs one.
 inline void ThreadPoolCore::notify() noexcept {
-  if (sleepers_.searching() != 0) return;                         // Z2
-  if (sleepers_.sleeping() != 0 && sleepers_.wake_one()) return;  // Z3
+  if (sleepers_.searching() != 0) return;  // Z2
+  if (sleepers_.sleeping() != 0) {         // Z3
+    sleepers_.wake_one();                  // whoever was faster looks after this task too
+    return;
+  }
   if (started_.load(std::memory_order_relaxed) < settings_.max_workers) start_worker();
 }
 
