@@ -328,9 +328,12 @@ inline Worker* ThreadPoolCore::current_worker() const noexcept {
 
 [[noreturn, gnu::cold]] inline void ThreadPoolCore::refuse() const {
   // acquire: pairs with close(), for why_broken_
-  if (standing_.load(std::memory_order_acquire) == Standing::broken) {
-    throw BrokenThreadPool(why_broken_);
+  Standing standing = standing_.load(std::memory_order_acquire);
+  while (standing == Standing::open) {  // the queue is closed, and just about to be told why
+    std::this_thread::yield();
+    standing = standing_.load(std::memory_order_acquire);
   }
+  if (standing == Standing::broken) throw BrokenThreadPool(why_broken_);
   throw ShutdownError();
 }
 
@@ -578,6 +581,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 // ThreadPoolCore: the end
 
 [[gnu::cold]] inline void ThreadPoolCore::close(Standing standing) noexcept {
+  queue_.close();  // first: once standing_ says so workers leave, and nothing may come then
   {
     const std::scoped_lock lock(accepting_);
     // A pool that breaks after it was closed is broken, as in Python. release: for why_broken_;
@@ -586,7 +590,6 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
       standing_.store(standing, std::memory_order_seq_cst);
     }
   }
-  queue_.close();
   room_.fetch_add(1, std::memory_order_seq_cst);
   concurrent::detail::os::futex_wake_all(room_);
 }
