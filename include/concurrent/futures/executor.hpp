@@ -58,9 +58,9 @@ class ExecutorInterface {
   /// range is not done). A thread pool reads the elements of a view (std::span, std::string_view,
   /// std::views::iota, any borrowed random access range) of more than 4,096 elements where they
   /// lie, when their turn comes: they must stay until the results are there, or the result range is
-  /// gone, which waits for that. With `.buffersize` the
-  /// ranges are read while the results are taken: one given as an lvalue must outlive them, one
-  /// given as an rvalue is kept; infinite ranges are welcome.
+  /// gone, which waits for that. With `.buffersize` the ranges are read while the results are
+  /// taken: one given as an lvalue must outlive them, one given as an rvalue is kept; infinite
+  /// ranges are welcome.
   ///
   /// An exception appears where its element is reached; iteration can go on behind it, and no other
   /// result is lost. A result range that was begun and is dropped cancels what has not started; one

@@ -80,9 +80,8 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
   /// @throws std::length_error when `out` has less room than there are results (of an input whose
   /// size is known), before anything is written; what the first failing element threw. Later ones
   /// are then cancelled where they have not started, and nobody writes to `out` any more.
-  template <class Out>
-  requires requires(Out & out, value_type & value) { {*std::begin(out) = std::move(value)}; }
-  void move_to(Out && out) && requires(!std::is_void_v<R>);
+  template <detail::Takes<value_type> Out>
+  requires(!std::is_void_v<R>) void move_to(Out && out)&&;
 
   /// Waits for all elements and drops their results. @throws what the first failing element threw.
   void wait()&& {
@@ -366,11 +365,8 @@ std::size_t MapResult<R>::count_left() const {
 }
 
 template <class R>
-template <class Out>
-requires requires(Out& out, typename MapResult<R>::value_type& value) {
-  {*std::begin(out) = std::move(value)};
-}
-void MapResult<R>::move_to(Out&& out) && requires(!std::is_void_v<R>) {
+template <detail::Takes<typename MapResult<R>::value_type> Out>
+requires(!std::is_void_v<R>) void MapResult<R>::move_to(Out&& out) && {
   if constexpr (requires { std::size(out); }) {
     if (feeder_ == nullptr && static_cast<std::size_t>(std::size(out)) < count_left()) {
       throw std::length_error("move_to: the output has room for " + std::to_string(std::size(out)) +

@@ -65,6 +65,12 @@ struct MapOutcomes {
   bool delivered = false;  // the values lie in the map's destination
 };
 
+/// What takes values of type `T` from its begin on.
+template <class Out, class T>
+concept Takes = requires(Out& out, T& value) {
+  *std::begin(out) = std::move(value);
+};
+
 /// Whether results of a map can be written where they are wanted, by whoever computes them.
 template <class R>
 inline constexpr bool can_be_delivered =
