@@ -374,3 +374,33 @@ TEST_CASE("a pool that a worker inherited refuses to work there") {
   CHECK(fails_with<std::logic_error>(refused));
   CHECK(first.submit(square, 2).result() == 4);
 }
+
+TEST_CASE("processes: a pool whose last task was cancelled ends") {
+  const bool worker_is_there = GENERATE(false, true);
+  CAPTURE(worker_is_there);
+  for (int round = 0; round < 20; ++round) {
+    ProcessPoolExecutor executor({.max_workers = 1});
+    if (worker_is_there) static_cast<void>(executor.submit(square, 1).result());
+    std::vector<Future<int>> futures;
+    for (int i = 0; i < 3; ++i) futures.push_back(executor.submit(square, i));
+    for (auto& future : futures) future.cancel();
+  }
+}
+
+TEST_CASE("processes: a cancelled task that waits for its time keeps no pool") {
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    ProcessPoolExecutor executor({.max_workers = 1});
+    const TaskOptions in_an_hour{.delay = std::chrono::hours(1)};
+    Future<int> argument;
+    argument.set_result(3);
+    auto plain = executor.submit(in_an_hour, square, 3);
+    auto dependent = executor.submit(in_an_hour, square, argument);
+    auto kept_busy = executor.submit(square, 4);
+    CHECK(plain.cancel());
+    CHECK(dependent.cancel());
+    CHECK(kept_busy.result() == 16);
+    CHECK(executor.wait_idle(60s));
+  }
+  CHECK(std::chrono::steady_clock::now() - begin < 60s);
+}

@@ -200,6 +200,9 @@ auto ProcessPoolExecutor::launch(TaskOptions options, F&& fn, Args&&... args)
         future.set_exception(std::current_exception());
         return future;
       }
+      if (process::ReadyQueue::is_delayed(task->options)) {
+        process::tell_of_cancellation(future, engine_);
+      }
       engine_->submit(std::move(task));
       return future;
     }

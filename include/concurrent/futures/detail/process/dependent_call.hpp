@@ -36,6 +36,15 @@ struct ValueOf<Future<void>> {
 template <class... Args>
 using values_of_t = decltype(std::tuple_cat(std::declval<typename ValueOf<Args>::type>()...));
 
+/// Lets the engine drop a delayed task as soon as it is cancelled, and not only when it is due.
+template <class R>
+void tell_of_cancellation(const Future<R>& future, const std::shared_ptr<Engine>& engine) {
+  future.add_done_callback([engine = std::weak_ptr<Engine>(engine)](const Future<R>& done) {
+    if (!done.cancelled()) return;
+    if (const auto alive = engine.lock()) alive->note_cancelled();
+  });
+}
+
 /// Lifetime   the engine's waiting list keeps it, until the call is on its way or will never be.
 /// Protocol   `missing_` counts the futures that are not done, plus one for start(). Whoever takes
 ///            it to zero (acq_rel, so that it sees all of them done) sends the call.
@@ -56,6 +65,7 @@ class DependentCall final : public WaitingCall,
     future_.add_done_callback([call = this->weak_from_this()](const Future<R>&) {
       if (const auto alive = call.lock()) alive->engine_->leave_waiting(*alive);
     });
+    if (ReadyQueue::is_delayed(options_)) tell_of_cancellation(future_, engine_);
     std::apply([this](auto&... args) { (this->hang_on(args), ...); }, args_);
     arrive();
     return future_;

@@ -79,6 +79,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// Keeps the pool from ending until the call leaves. @throws as submit
   void enter_waiting(WaitingCallPtr call);
   void leave_waiting(const WaitingCall& call) noexcept;
+  /// A task that waited for its time was cancelled.
+  void note_cancelled() noexcept;
 
   /// @throws std::system_error (resource_deadlock_would_occur) for waiting in a done-callback.
   void shutdown(bool wait, bool cancel_futures);
@@ -162,6 +164,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   WaitingList waiting_;
   std::size_t unfinished_ = 0;  // tasks in ready_ and in workers
   std::uint64_t next_task_ = 1;
+  bool delayed_cancelled_ = false;
   bool shutdown_ = false;
   bool finished_ = false;  // the manager thread has nothing left to do
   bool joined_ = false;    // somebody joins thread_, or has detached it

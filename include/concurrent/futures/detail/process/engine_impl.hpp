@@ -101,6 +101,15 @@ inline void Engine::leave_waiting(const WaitingCall& call) noexcept {
   alarm_.call();
 }
 
+/// The manager need not wait for the time of a task that is cancelled.
+inline void Engine::note_cancelled() noexcept {
+  {
+    const std::scoped_lock lock(mutex_);
+    delayed_cancelled_ = true;
+  }
+  alarm_.call();
+}
+
 inline void Engine::cancel_pending() {
   std::vector<PoolTaskPtr> tasks;
   std::vector<WaitingCallPtr> calls;
@@ -201,6 +210,7 @@ inline void Engine::run() noexcept {
 inline void Engine::manage() {
   while (!finished()) {
     dispatch();
+    if (finished()) return;  // what was left had been cancelled
     for (const epoll_event& event : poller_.wait(next_deadline())) {
       handle(event.data.u64, event.events);
     }
@@ -274,16 +284,19 @@ inline void Engine::dispatch() {
     PoolTaskPtr task;
     {
       const std::scoped_lock lock(mutex_);
+      if (delayed_cancelled_) task = ready_.pop_settled();
+      delayed_cancelled_ = task != nullptr;  // there may be more
       next_due_ = ready_.promote_due();
-      if (ready_.ready_count() == 0) return;
-      if (breaking_) return;
-      if (idle_.empty()) {
-        if (stopped_by_ == nullptr) request_workers(ready_.ready_count());
-        return;
+      if (task == nullptr) {
+        if (ready_.ready_count() == 0 || breaking_) return;
+        if (idle_.empty() && !ready_.front().settled()) {
+          if (stopped_by_ == nullptr) request_workers(ready_.ready_count());
+          return;
+        }
+        task = ready_.pop();
       }
-      task = ready_.pop();
     }
-    if (task->start()) {
+    if (!task->settled() && task->start()) {
       hand_over(std::move(task));
     } else {
       task.reset();

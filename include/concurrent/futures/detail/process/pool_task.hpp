@@ -29,6 +29,8 @@ class PoolTask {
 
   /// Before the task is sent: false when it was cancelled.
   virtual bool start() noexcept = 0;
+  /// Whether it has been cancelled, or completed by somebody else.
+  [[nodiscard]] virtual bool settled() const noexcept = 0;
   /// Reads the result and completes the future. @throws what reading it throws; then it is not
   /// done.
   virtual void succeed(ByteReader& result) = 0;
@@ -60,6 +62,7 @@ class FutureTask final : public PoolTask {
       return false;
     }
   }
+  [[nodiscard]] bool settled() const noexcept override { return future_.done(); }
   void succeed(ByteReader& result) override {
     if constexpr (std::is_void_v<R>) {
       result.expect_end();
@@ -92,6 +95,7 @@ class FutureTask final : public PoolTask {
 class UnwatchedTask final : public PoolTask {
  public:
   bool start() noexcept override { return true; }
+  [[nodiscard]] bool settled() const noexcept override { return false; }
   void succeed(ByteReader&) override {}
   void fail(std::exception_ptr error) noexcept override {
     report_unraisable(error, "a posted task");

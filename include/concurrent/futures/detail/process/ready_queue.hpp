@@ -22,18 +22,19 @@ class ReadyQueue {
   [[nodiscard]] bool empty() const noexcept { return ready_count_ == 0 && delayed_.empty(); }
   [[nodiscard]] std::size_t ready_count() const noexcept { return ready_count_; }
 
+  static bool is_delayed(const TaskOptions& options) noexcept {
+    return options.delay > options.delay.zero() ||
+           options.start_at != Deadline::Clock::time_point{};
+  }
+
   /// @throws std::bad_alloc, and `task` is untouched then.
   void push(PoolTaskPtr& task) {
     const TaskOptions& options = task->options;
-    auto start = options.start_at;
-    if (options.delay > options.delay.zero()) {
-      start = (std::max)(start, Deadline::Clock::now() + options.delay);
-    }
-    if (start > Deadline::Clock::now()) {
-      delayed_.emplace(start, nullptr)->second = std::move(task);
-    } else {
-      push_ready(task);
-    }
+    if (!is_delayed(options)) return push_ready(task);
+    const auto now = Deadline::Clock::now();
+    const auto start = (std::max)(options.start_at, now + options.delay);
+    if (start <= now) return push_ready(task);
+    delayed_.emplace(start, nullptr)->second = std::move(task);
   }
 
   /// Makes ready what is due, and says when to do so again.
@@ -48,12 +49,22 @@ class ReadyQueue {
   }
 
   /// @pre ready_count() != 0
+  const PoolTask& front() noexcept { return *highest().front(); }
+  /// @pre ready_count() != 0
   PoolTaskPtr pop() noexcept {
-    while (by_priority_.begin()->second.empty()) by_priority_.erase(by_priority_.begin());
-    std::deque<PoolTaskPtr>& highest = by_priority_.begin()->second;
-    PoolTaskPtr task = std::move(highest.front());
-    highest.pop_front();
+    std::deque<PoolTaskPtr>& from = highest();
+    PoolTaskPtr task = std::move(from.front());
+    from.pop_front();
     --ready_count_;
+    return task;
+  }
+  /// One that is not due and never will be: it was cancelled. Null: none.
+  PoolTaskPtr pop_settled() noexcept {
+    const auto found = std::find_if(delayed_.begin(), delayed_.end(),
+                                    [](const auto& entry) { return entry.second->settled(); });
+    if (found == delayed_.end()) return nullptr;
+    PoolTaskPtr task = std::move(found->second);
+    delayed_.erase(found);
     return task;
   }
 
@@ -70,6 +81,11 @@ class ReadyQueue {
   void push_ready(PoolTaskPtr& task) {
     by_priority_[task->options.priority].push_back(std::move(task));
     ++ready_count_;
+  }
+
+  std::deque<PoolTaskPtr>& highest() noexcept {
+    while (by_priority_.begin()->second.empty()) by_priority_.erase(by_priority_.begin());
+    return by_priority_.begin()->second;
   }
 
   std::map<int, std::deque<PoolTaskPtr>, std::greater<>> by_priority_;
