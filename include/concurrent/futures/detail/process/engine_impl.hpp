@@ -470,8 +470,10 @@ inline void Engine::bury(WorkerRecord worker, std::optional<int> status) {
   const std::string who = "worker process " + std::to_string(worker.pid);
   std::string how = status ? os::describe_wait_status(*status)
                            : "has ended, and the fork server does not say how";
-  if (!worker.complaint.empty()) how = worker.complaint;
-  if (status && WIFEXITED(*status)) {
+  // One that was just ending by itself is not what the pool took it for.
+  const bool by_itself = status && WIFEXITED(*status);
+  if (!worker.complaint.empty() && !by_itself) how = worker.complaint;
+  if (by_itself) {
     if (const char* why = explain_exit_status(WEXITSTATUS(*status))) how += std::string(": ") + why;
   }
   const std::string task = worker.task ? " while it ran " + worker.task->called("a task") : "";
@@ -571,7 +573,7 @@ inline void Engine::lose(Key key, WorkerRecord& worker) {
   if (worker.state == State::starting) --starting_;
   if (worker.state != State::retiring) worker.state = State::lost;
   if (!worker.patience.never()) return;
-  worker.patience = Deadline(Deadline::Clock::now() + std::chrono::milliseconds(100));
+  worker.patience = Deadline(Deadline::Clock::now() + std::chrono::milliseconds(500));
   timed_ = true;
 }
 
