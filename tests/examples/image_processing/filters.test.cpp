@@ -174,8 +174,8 @@ TEST_CASE("image: sharpening leaves alpha as it is") {
 
 TEST_CASE("image: resize is within one level of the exact bicubic sum") {
   const std::size_t channels = GENERATE(1U, 3U);
-  const auto [width, height] = GENERATE(table<std::size_t, std::size_t>(
-      {{16, 12}, {50, 33}, {130, 7}, {120, 80}, {1, 1}, {97, 60}}));
+  const auto [width, height] = GENERATE(
+      table<std::size_t, std::size_t>({{16, 12}, {50, 33}, {130, 7}, {120, 80}, {1, 1}, {97, 60}}));
   const Image source = noisy(97, 61, channels);
   Image image = source;
   resize(image, width, height);
