@@ -31,7 +31,8 @@ endforeach()
 # Not -fsyntax-only: every template is to be instantiated as in a real build. Nobody runs it.
 list(APPEND command -O0 -c -o /dev/null "${FILE}")
 
-execute_process(COMMAND ${command} -DTWIN RESULT_VARIABLE twin OUTPUT_VARIABLE output
+# As a user's unoptimised build, where compilers see other things to warn of.
+execute_process(COMMAND ${command} -Werror -DTWIN RESULT_VARIABLE twin OUTPUT_VARIABLE output
                 ERROR_VARIABLE output)
 if(NOT twin EQUAL 0)
   message(FATAL_ERROR "${FILE}: the twin must compile and does not:\n${output}")

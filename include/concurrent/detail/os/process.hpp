@@ -4,6 +4,7 @@
 // Processes: forking them, watching them by descriptor, ending and reaping them.
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio_ext.h>
@@ -165,6 +166,14 @@ inline void exit_without_the_parents_handlers() noexcept {
     flush_output();
     ::_exit(EXIT_FAILURE);
   });
+#endif
+}
+
+/// Gives back what the allocator keeps for later. In a forked process that memory is the parent's
+/// still, and each of its pages is copied when something is written to it.
+inline void give_back_free_memory() noexcept {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
 #endif
 }
 

@@ -490,8 +490,8 @@ inline void StateBase::publish_in_turn(Phase outcome) noexcept {
   // acquire: pairs with C2, the nodes below the head are read
   Continuation* head = waiters_.load(std::memory_order_acquire);
   while (head == &node) {
-    // relaxed: nothing is published by leaving the list; a failure reads new nodes, so acquire
-    if (waiters_.compare_exchange_weak(head, node.next_, std::memory_order_relaxed,
+    // Nothing is published by leaving the list. Acquire, because a failure reads new nodes.
+    if (waiters_.compare_exchange_weak(head, node.next_, std::memory_order_acquire,
                                        std::memory_order_acquire)) {
       return true;
     }
@@ -528,8 +528,9 @@ inline bool StateBase::spin() const noexcept {
     if (is_done(phase_of(seen))) return true;
     if (deadline.passed()) return done();
     if ((seen & awaited) == 0) {
-      // S3 relaxed: the order with S2 comes from being one word. When it fails it is a look, as S4
-      if (!status_.compare_exchange_weak(seen, seen | awaited, std::memory_order_relaxed,
+      // S3: the order with S2 comes from being one word. Acquire, because failing it is a look, as
+      // S4, and g++ 12 warns of an order for failure alone.
+      if (!status_.compare_exchange_weak(seen, seen | awaited, std::memory_order_acquire,
                                          std::memory_order_acquire)) {
         continue;
       }

@@ -71,6 +71,7 @@ class ForkServer {
   registry.close_all_but({control.number(), parent.number()});
   ::setsid();  // neither Ctrl-C nor a closed terminal is for the server
   os::discard_inherited_output();
+  os::give_back_free_memory();
   // What outlives a worker becomes a child of the server, and so can be found when the parent dies.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   try {
