@@ -164,7 +164,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   WaitingList waiting_;
   std::size_t unfinished_ = 0;  // tasks in ready_ and in workers
   std::uint64_t next_task_ = 1;
-  bool delayed_cancelled_ = false;
+  bool delayed_cancelled_ = false;  // some task of ready_ whose time has not come
   bool shutdown_ = false;
   bool finished_ = false;  // the manager thread has nothing left to do
   bool joined_ = false;    // somebody joins thread_, or has detached it

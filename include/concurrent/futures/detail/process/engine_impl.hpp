@@ -208,9 +208,9 @@ inline void Engine::run() noexcept {
 }
 
 inline void Engine::manage() {
-  while (!finished()) {
+  for (;;) {
     dispatch();
-    if (finished()) return;  // what was left had been cancelled
+    if (finished()) return;  // looked at last: what was left may have been cancelled
     for (const epoll_event& event : poller_.wait(next_deadline())) {
       handle(event.data.u64, event.events);
     }
