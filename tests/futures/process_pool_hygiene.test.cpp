@@ -130,8 +130,8 @@ TEST_CASE("running out of descriptors is an exception that says so, and nothing 
   const auto before = descriptors();
   const auto highest = static_cast<rlim_t>(before.rbegin()->first) + 1;
   for (rlim_t more = 0; more < 12; ++more) {
-    const Limit limit(highest + more);
     try {
+      const Limit limit(highest + more);
       ProcessPoolExecutor executor({.max_workers = 1});
       const auto task = executor.submit(square, 3);
       const std::string failure = failure_of(task);
