@@ -358,6 +358,9 @@ TEST_CASE("every order of a future's state is needed") {
         std::vector<std::string>{
             // They are for the links between nodes, plain memory that the model does not watch
             "StateBase::unlink load acquire weaken",
-            "StateBase::unlink compare_exchange relaxed weaken_failure",
+            "StateBase::unlink compare_exchange acquire weaken",
+            "StateBase::unlink compare_exchange acquire weaken_failure",
+            // Only its failure needs it
+            "StateBase::wait compare_exchange acquire weaken",
         });
 }
