@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include "process_pool_support.hpp"
@@ -327,6 +328,24 @@ TEST_CASE("a done-callback may destroy the pool, and what is queued is completed
   destroyed.result(60s);
   for (int i = 0; i < 10; ++i) CHECK(futures[static_cast<std::size_t>(i)].result(60s) == i * i);
   CHECK(within(10s, [] { return children().empty(); }));
+}
+
+TEST_CASE("every thread may wait for the end of a pool, and again when that is over") {
+  ProcessPoolExecutor executor(1);
+  executor.submit(square, 2).result();
+  executor.shutdown();
+  for (int i = 0; i < 4; ++i) {  // one of them has the number of the pool's thread
+    bool refused = false;
+    std::thread([&] {
+      try {
+        executor.shutdown();
+        executor.wait_idle();
+      } catch (const std::system_error&) {
+        refused = true;
+      }
+    }).join();
+    CHECK_FALSE(refused);
+  }
 }
 
 TEST_CASE("wait_idle waits for everything that was submitted") {

@@ -202,6 +202,8 @@ inline void Engine::run() noexcept {
   } catch (...) {  // out of memory; ending the server ends what is left
   }
   end_server();
+  // relaxed: for a thread that gets this one's id, and so begins after it has ended
+  manager_id_.store({}, std::memory_order_relaxed);
   const std::scoped_lock lock(mutex_);
   finished_ = true;
   changed_.notify_all();
