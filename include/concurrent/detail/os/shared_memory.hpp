@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Memory that processes share by a descriptor, without a name in any file system.
+// Counterpart: multiprocessing.shared_memory, which has names.
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <concurrent/detail/os/descriptor.hpp>
+#include <cstddef>
+#include <utility>
+
+namespace concurrent::detail::os {
+
+/// `size` bytes of zeros whose pages are there already, so that no later access can find the memory
+/// used up, and whose size nobody can change. @throws std::system_error
+inline Descriptor make_shared_memory(std::size_t size) {
+  Descriptor memory = Descriptor::open("cannot make shared memory", [] {
+    return ::memfd_create("concurrent", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  });
+  int error = 0;
+  do {
+    error = ::posix_fallocate(memory.number(), 0, static_cast<off_t>(size));
+  } while (error == EINTR);
+  if (error != 0) throw_errno(error, "cannot reserve shared memory");
+  if (::fcntl(memory.number(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    throw_errno(errno, "cannot fix the size of shared memory");
+  }
+  return memory;
+}
+
+/// Owns a mapping of shared memory; the descriptor may be closed.
+class SharedMapping {
+ public:
+  SharedMapping() = default;
+  /// @throws std::system_error
+  SharedMapping(const Descriptor& memory, std::size_t size) : size_(size) {
+    void* const begin =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory.number(), 0);
+    if (begin == MAP_FAILED) throw_errno(errno, "cannot map shared memory");
+    begin_ = static_cast<std::byte*>(begin);
+  }
+  SharedMapping(SharedMapping&& other) noexcept
+      : begin_(std::exchange(other.begin_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  SharedMapping& operator=(SharedMapping&& other) noexcept {
+    std::swap(begin_, other.begin_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~SharedMapping() {
+    if (begin_ != nullptr) ::munmap(begin_, size_);
+  }
+
+  [[nodiscard]] std::byte* begin() const noexcept { return begin_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+ private:
+  std::byte* begin_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// Tells a process from the children that it forks without asking the system: they find the mark
+/// wiped.
+class ProcessMark {
+ public:
+  ProcessMark() noexcept {
+    void* const page =
+        ::mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return;
+    if (::madvise(page, page_size, MADV_WIPEONFORK) != 0) {
+      ::munmap(page, page_size);
+      return;
+    }
+    mark_ = static_cast<volatile int*>(page);
+    *mark_ = 1;
+  }
+  ProcessMark(const ProcessMark&) = delete;
+  ProcessMark& operator=(const ProcessMark&) = delete;
+  ~ProcessMark() {
+    if (mark_ != nullptr) ::munmap(const_cast<int*>(mark_), page_size);
+  }
+
+  [[nodiscard]] bool is_here() const noexcept {
+    return mark_ != nullptr ? *mark_ != 0 : ::getpid() == pid_;
+  }
+
+ private:
+  static constexpr std::size_t page_size = 4096;
+
+  volatile int* mark_ = nullptr;  // null: the system has no such pages
+  pid_t pid_ = ::getpid();
+};
+
+}  // namespace concurrent::detail::os
