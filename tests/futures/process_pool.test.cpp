@@ -330,6 +330,33 @@ TEST_CASE("a done-callback may destroy the pool, and what is queued is completed
   CHECK(within(10s, [] { return children().empty(); }));
 }
 
+TEST_CASE("a callback of what shutdown cancels may destroy the pool, and not wait for it") {
+  const bool kills = GENERATE(false, true);
+  CAPTURE(kills);
+  auto pool = std::make_unique<ProcessPoolExecutor>(1);
+  const auto running = pool->submit([] { ::usleep(20'000); });
+  auto queued = pool->submit(TaskOptions{.delay = std::chrono::hours(1)}, square, 2);
+  int refusals = 0;
+  const auto refused = [&](const auto& wait) {
+    try {
+      wait();
+    } catch (const std::system_error& error) {
+      if (error.code() == std::errc::resource_deadlock_would_occur) ++refusals;
+    }
+  };
+  queued.add_done_callback([&](const Future<int>&) {
+    refused([&] { pool->shutdown(true); });
+    refused([&] { pool->wait_idle(); });
+    pool.reset();
+  });
+  ProcessPoolExecutor& alive = *pool;
+  kills ? alive.kill_workers() : alive.shutdown(false, true);
+  CHECK(queued.cancelled());
+  CHECK(refusals == 2);
+  CHECK(pool == nullptr);
+  CHECK(within(60s, [&] { return running.done(); }));
+}
+
 TEST_CASE("every thread may wait for the end of a pool, and again when that is over") {
   ProcessPoolExecutor executor(1);
   executor.submit(square, 2).result();

@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace concurrent::futures {
 
@@ -50,6 +51,23 @@ struct BrokenExecutor : Error {
 /// The initializer of a thread pool threw.
 struct BrokenThreadPool : BrokenExecutor {
   using BrokenExecutor::BrokenExecutor;
+};
+
+/// The worker process that ran the task died, and the pool goes on (OnWorkerDeath::restart).
+struct WorkerDied : Error {
+  using Error::Error;
+  WorkerDied(const std::string& what, int process, int by_signal, int with_status,
+             std::string task_name)
+      : Error(what),
+        pid(process),
+        signal(by_signal),
+        exit_status(with_status),
+        task(std::move(task_name)) {}
+
+  int pid = 0;
+  int signal = 0;       ///< which killed it; 0: it exited
+  int exit_status = 0;  ///< where it exited
+  std::string task;     ///< TaskOptions::name
 };
 
 /// A worker process died, or a message to or from one could not be read.

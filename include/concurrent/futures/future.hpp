@@ -73,6 +73,11 @@ class [[nodiscard(
   /// Cancels if not yet running. True when it is cancelled (now or before): it will never run.
   /// Callbacks run in this thread. **Blocking** only while another thread is just cancelling it.
   bool cancel() { return state().cancel(); }
+  /// Cancels even if running, where that can be: a worker of a process pool is killed, with all
+  /// that the task has started, and replaced. True when it is cancelled; false when it is done
+  /// otherwise or runs in a thread, which nobody can end (see request_stop).
+  /// Callbacks run in this thread. **Blocking** as cancel().
+  bool cancel_running() { return state().cancel() || state().end_running(); }
   [[nodiscard]] bool cancelled() const { return state().phase() == detail::Phase::cancelled; }
   [[nodiscard]] bool running() const;
   [[nodiscard]] bool done() const { return state().done(); }
@@ -316,8 +321,8 @@ using result_t =
 template <class T>
 bool Future<T>::running() const {
   const detail::Phase phase = state().phase();
-  return phase != detail::Phase::pending && phase != detail::Phase::cancelling &&
-         !detail::is_done(phase);
+  return phase != detail::Phase::pending && phase != detail::Phase::handed &&
+         phase != detail::Phase::cancelling && !detail::is_done(phase);
 }
 
 template <class T>
@@ -422,8 +427,10 @@ detail::Phase Future<T>::begin_setting() const {
   for (;;) {
     if (state.move(Phase::running, Phase::setting)) return Phase::running;
     if (state.move(Phase::pending, Phase::setting)) return Phase::pending;
+    if (state.move(Phase::handed, Phase::setting)) return Phase::handed;
     switch (state.phase()) {
       case Phase::pending:
+      case Phase::handed:
       case Phase::running:
         continue;
       case Phase::executing:

@@ -33,11 +33,13 @@ using multiprocessing::StartMethod;
 
 /// Runs callables in a pool of worker processes.
 ///
-/// Workers start as they are needed, idle ones are used first, and each has one task at a time: a
-/// long one holds no short one behind it, and whatever no worker has begun can be cancelled. Tasks
-/// start in the order in which they were submitted (but for `.priority` and `.delay`). The
-/// destructor is shutdown(true): it completes everything that was accepted. Futures outlive their
-/// executor.
+/// Workers start as they are needed, and idle ones are used first. A worker that has shown to be
+/// fast is given tasks ahead; when one of them takes longer than about a millisecond, those behind
+/// it go to other workers, so a long one holds no short one behind it. Whatever no worker has begun
+/// can be cancelled. Tasks are handed out in the order in which they were submitted (but for
+/// `.priority` and `.delay`), and an idle worker gets the oldest that none has begun; only those
+/// given ahead to different workers may begin about a millisecond out of order. The destructor is shutdown(true): it completes everything that was
+/// accepted. Futures outlive their executor.
 ///
 /// What crosses to a worker and back: see multiprocessing::can_cross_process_boundary and
 /// callable_can_cross_process_boundary; what does not, does not compile. An argument or a result
@@ -48,7 +50,8 @@ using multiprocessing::StartMethod;
 /// multiprocessing::remote_origin tells the worker's pid.
 ///
 /// A worker that dies breaks the pool: every unfinished future gets a BrokenProcessPool that says
-/// which process died of what, and so does every later submit. What had finished is kept.
+/// which process died of what, and so does every later submit. What had finished is kept. With
+/// OnWorkerDeath::restart only the task that it ran fails, by WorkerDied, or is run again.
 ///
 /// Workers are forked by a small process that is itself forked here, in the constructor: they see
 /// everything that the program had then. They have no standard input, signals do what they do by
@@ -57,6 +60,10 @@ using multiprocessing::StartMethod;
 /// library takes none there, and the C library's own (malloc, stdio) are made usable; a task that
 /// needs another one (a logger's, say) finds out. Make pools before threads where that matters.
 ///
+/// Threads that submit, or wait in `result` or `exception`, fetch results of this pool as they go,
+/// and so may read (`load`) results of other tasks than their own; callbacks are left to a thread
+/// of the pool's.
+///
 /// **Thread safety** All members may be called from any thread at any time; the destructor from
 /// one, also from within a done-callback, where it does not wait.
 /// **Memory order** What a thread did before the constructor is seen by every task, later changes
@@ -64,7 +71,8 @@ using multiprocessing::StartMethod;
 /// **Python** concurrent.futures.ProcessPoolExecutor, `with` being a scope. Arguments are written
 /// in submit already, and what that throws goes to the future. `.initializer` is a std::function,
 /// so its arguments (initargs) are what it captures. max_tasks_per_child works with `fork`. Added:
-/// post, futures as arguments, TaskOptions (with `.timeout`), wait_idle.
+/// post, futures as arguments, TaskOptions (with `.timeout` and `.max_retries`), on_worker_death,
+/// Future::cancel_running, limits, sandbox, max_pending, wait_idle.
 /// **Example**
 /// ```
 /// ProcessPoolExecutor executor({.max_workers = 4});
@@ -82,6 +90,20 @@ class ProcessPoolExecutor : public ExecutorInterface<ProcessPoolExecutor> {
     /// work. @throws std::invalid_argument for 0.
     std::optional<std::size_t> max_tasks_per_child{};
     StartMethod start_method = StartMethod::fork;
+    /// What becomes of the pool when a worker dies that nobody has told to end.
+    OnWorkerDeath on_worker_death = OnWorkerDeath::break_pool;
+    /// What each worker may use.
+    WorkerLimits limits{};
+    /// For code that reads untrusted data: once its initializer has run, a worker, and all that it
+    /// forks, can open no file, make no socket, start no program and signal nobody; the calls fail
+    /// with EPERM. What the program had open is closed in workers anyway. @throws BrokenProcessPool
+    /// later on, where the system has no such thing (it takes Linux's seccomp).
+    bool sandbox = false;
+    /// How many tasks may wait for a worker, delayed ones not counted; without it, any number.
+    /// Tasks that a done-callback submits always find room, lest the pool wait for itself.
+    std::optional<std::size_t> max_pending{};
+    /// What submit does when there are as many.
+    WhenFull when_full = WhenFull::block;
   };
 
   /// @throws std::invalid_argument; std::system_error when there are no descriptors, processes or
@@ -99,9 +121,10 @@ class ProcessPoolExecutor : public ExecutorInterface<ProcessPoolExecutor> {
   /// Where a callable takes a `T`, a `Future<T>` may be given: the task is sent once that is done,
   /// no worker waits for it, and an exception or a cancellation of it passes on.
   ///
-  /// @throws ShutdownError, BrokenProcessPool, std::bad_alloc; std::logic_error in a process that
-  /// was forked from the pool's. What an argument's `serialize` throws goes to the future.
-  /// **Blocking** never.
+  /// @throws ShutdownError, BrokenProcessPool, QueueFullError, std::bad_alloc; std::logic_error in
+  /// a process that was forked from the pool's. What an argument's `serialize` throws goes to the
+  /// future.
+  /// **Blocking** only with `.max_pending` and WhenFull::block, until there is room.
   template <class F, class... Args>
   requires callable_with_copies<F, Args...>
   auto submit(F&& fn, Args&&... args) -> Future<detail::process::call_result_t<F, Args...>> {
@@ -151,6 +174,8 @@ class ProcessPoolExecutor : public ExecutorInterface<ProcessPoolExecutor> {
   template <class F, class... Args>
   auto launch(TaskOptions options, F&& fn, Args&&... args)
       -> Future<detail::process::call_result_t<F, Args...>>;
+  template <class R, class F, class... Args>
+  static Future<R> run_here(F&& fn, Args&&... args);
 
   std::size_t max_workers_;
   std::shared_ptr<detail::process::Engine> engine_;
@@ -165,8 +190,20 @@ inline detail::process::EngineOptions ProcessPoolExecutor::checked(Options optio
   if (options.max_tasks_per_child == std::size_t{0}) {
     throw std::invalid_argument("max_tasks_per_child must be >= 1");
   }
-  return {options.max_workers,
-          {std::move(options.initializer), options.max_tasks_per_child.value_or(0)}};
+  if (options.max_pending == std::size_t{0}) {
+    throw std::invalid_argument("max_pending must be greater than 0");
+  }
+  if (options.limits.cpu_time && options.limits.cpu_time->count() <= 0) {
+    throw std::invalid_argument("limits.cpu_time must be at least 1 second");
+  }
+  return {.max_workers = options.max_workers,
+          .worker = {.initializer = std::move(options.initializer),
+                     .max_tasks = options.max_tasks_per_child.value_or(0),
+                     .limits = options.limits,
+                     .sandbox = options.sandbox},
+          .max_pending = options.max_pending.value_or(0),
+          .when_full = options.when_full,
+          .on_worker_death = options.on_worker_death};
 }
 
 inline ProcessPoolExecutor::ProcessPoolExecutor(Options options)
@@ -189,19 +226,20 @@ auto ProcessPoolExecutor::launch(TaskOptions options, F&& fn, Args&&... args)
                                     std::forward<Args>(args)...)
           ->start();
     } else {
-      Future<R> future;
-      auto task = std::make_unique<process::FutureTask<R>>(future);
+      engine_->check_open_now();
+      if (engine_->leaves_it_to_callers()) {
+        return run_here<R>(std::forward<F>(fn), std::forward<Args>(args)...);
+      }
+      auto* const state = new process::FutureTask<R>(engine_);
+      process::PoolTaskPtr task(state);
+      Future<R> future = detail::FutureAccess::adopt<R>(state);
       task->options = std::move(options);
       process::begin_frame(task->request);
-      engine_->check_open_now();
       try {
         process::RemoteCall<R, Function, std::decay_t<Args>...>::write(task->request, fn, args...);
       } catch (...) {
         future.set_exception(std::current_exception());
         return future;
-      }
-      if (process::ReadyQueue::is_delayed(task->options)) {
-        process::tell_of_cancellation(future, engine_);
       }
       engine_->submit(std::move(task));
       return future;
@@ -211,15 +249,49 @@ auto ProcessPoolExecutor::launch(TaskOptions options, F&& fn, Args&&... args)
   }
 }
 
+/// With copies, as in a worker.
+template <class R, class F, class... Args>
+Future<R> ProcessPoolExecutor::run_here(F&& fn, Args&&... args) {
+  Future<R> future;
+  future.set_running_or_notify_cancel();
+  try {
+    const auto call = [&]() -> R {
+      if constexpr (std::is_void_v<R>) {
+        static_cast<void>(std::invoke(std::decay_t<F>(std::forward<F>(fn)),
+                                      std::decay_t<Args>(std::forward<Args>(args))...));
+      } else {
+        return std::invoke(std::decay_t<F>(std::forward<F>(fn)),
+                           std::decay_t<Args>(std::forward<Args>(args))...);
+      }
+    };
+    if constexpr (std::is_void_v<R>) {
+      call();
+      future.set_result();
+    } else {
+      future.set_result(call());
+    }
+  } catch (...) {
+    future.set_exception(std::current_exception());
+  }
+  return future;
+}
+
 template <class F, class... Args>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>
 void ProcessPoolExecutor::post(F&& fn, Args&&... args) {
   namespace process = detail::process;
   if constexpr (process::check_callable<std::decay_t<F>>() &&
                 (process::check_argument<std::decay_t<Args>>() && ...)) {
-    auto task = std::make_unique<process::UnwatchedTask>();
-    process::begin_frame(task->request);
     engine_->check_open_now();
+    if constexpr ((std::is_constructible_v<std::decay_t<Args>, Args> && ...)) {
+      if (engine_->leaves_it_to_callers()) {
+        const auto done = run_here<void>(std::forward<F>(fn), std::forward<Args>(args)...);
+        if (const auto error = done.exception()) report_unraisable(error, "a posted task");
+        return;
+      }
+    }
+    process::PoolTaskPtr task(new process::UnwatchedTask);
+    process::begin_frame(task->request);
     // Its result is of no interest, so it need not cross.
     process::RemoteCall<void, std::decay_t<F>, std::decay_t<Args>...>::write(task->request, fn,
                                                                              args...);

@@ -5,6 +5,7 @@
 
 #include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/timeout.hpp>
+#include <cstddef>
 #include <string>
 
 namespace concurrent::futures {
@@ -23,6 +24,9 @@ struct TaskOptions {
   /// ProcessPoolExecutor: the worker is killed when the task runs for longer than this, and the
   /// future throws TimeoutError. A thread cannot be killed: ThreadPoolExecutor refuses it.
   Timeout timeout{};
+  /// ProcessPoolExecutor with OnWorkerDeath::restart: how often the task is run again when a worker
+  /// dies of it; for tasks that may run twice. ThreadPoolExecutor refuses it.
+  std::size_t max_retries = 0;
 };
 
 }  // namespace concurrent::futures

@@ -95,7 +95,8 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
     return launch(NoOptions{}, std::forward<F>(fn), std::forward<Args>(args)...);
   }
 
-  /// The same with options for this task. @throws std::invalid_argument for `.timeout`.
+  /// The same with options for this task. @throws std::invalid_argument for `.timeout` and
+  /// `.max_retries`.
   template <class F, class... Args>
   requires callable_with_copies<F, Args...>
   auto submit(TaskOptions options, F&& fn, Args&&... args)
@@ -132,7 +133,7 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
   static detail::ThreadPoolCore::Settings settings_of(std::size_t max_workers);
   static detail::ThreadPoolCore::Settings settings_of(Options options);
   struct NoOptions {};
-  /// Turns .delay into .start_at. @throws std::invalid_argument for `.timeout`.
+  /// Turns .delay into .start_at. @throws std::invalid_argument for what threads do not have.
   template <class TaskSettings>
   static void settle(TaskSettings& options);
   template <class Task>
@@ -187,6 +188,10 @@ void ThreadPoolExecutor::settle(TaskSettings& options) {
   if (!options.timeout.forever()) {
     throw std::invalid_argument(
         "a thread cannot be killed: .timeout is for the tasks of a ProcessPoolExecutor");
+  }
+  if (options.max_retries != 0) {
+    throw std::invalid_argument(
+        "threads do not die: .max_retries is for the tasks of a ProcessPoolExecutor");
   }
   if (options.delay <= options.delay.zero()) return;
   const auto now = Clock::now();

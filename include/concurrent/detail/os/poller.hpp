@@ -44,8 +44,7 @@ class Poller {
   /// Waits until something is ready or the deadline has passed. Gives what is ready; nothing also
   /// when a signal came.
   std::span<const epoll_event> wait(Deadline deadline) noexcept {
-    const int count = ::epoll_wait(epoll_.number(), ready_.data(), static_cast<int>(ready_.size()),
-                                   left(deadline));
+    const int count = wait_for_events(deadline);
     return {ready_.data(), count > 0 ? static_cast<std::size_t>(count) : 0};
   }
 
@@ -55,6 +54,25 @@ class Poller {
     event.events = events;
     event.data.u64 = key;
     return ::epoll_ctl(epoll_.number(), operation, descriptor, &event) == 0;
+  }
+
+  int wait_for_events(Deadline deadline) noexcept {
+    const auto room = static_cast<int>(ready_.size());
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 35)
+    if (fine_grained_ && !deadline.never()) {
+      const auto left =
+          (std::max)(deadline.at() - Deadline::Clock::now(), Deadline::Clock::duration(0));
+      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+      timespec time{};
+      time.tv_sec = static_cast<decltype(time.tv_sec)>(seconds.count());
+      time.tv_nsec = static_cast<decltype(time.tv_nsec)>(
+          std::chrono::duration_cast<std::chrono::nanoseconds>(left - seconds).count());
+      const int count = ::epoll_pwait2(epoll_.number(), ready_.data(), room, &time, nullptr);
+      if (count >= 0 || errno != ENOSYS) return count;
+      fine_grained_ = false;
+    }
+#endif
+    return ::epoll_wait(epoll_.number(), ready_.data(), room, left(deadline));
   }
 
   /// Milliseconds, rounded up, so that the deadline has passed when they are over.
@@ -68,6 +86,7 @@ class Poller {
 
   Descriptor epoll_;
   std::array<epoll_event, 64> ready_{};
+  bool fine_grained_ = true;  // until the system says that it has only milliseconds
 };
 
 /// Wakes a poller from another thread; calls that come before the waiter has looked are one.

@@ -33,7 +33,7 @@ inline SocketPair socket_pair(int type) {
 }
 
 /// How many descriptors a message may carry.
-inline constexpr std::size_t max_passed_descriptors = 2;
+inline constexpr std::size_t max_passed_descriptors = 3;
 
 /// Sends one message with descriptors, without waiting. False with errno: not sent.
 inline bool send_with_descriptors(int socket, const void* data, std::size_t size,

@@ -37,6 +37,7 @@ enum class Phase : std::uint32_t {
   setting,     // one thread is storing the outcome, and alone may complete it
   cancelling,  // one thread is destroying the callable, and will make it cancelled
   posted,      // a task without an outcome: claimed from birth by the queue that holds it
+  handed,      // pending, but where another process may begin it at any moment
   cancelled,
   value,
   error,
@@ -117,8 +118,9 @@ inline std::mutex& striped_mutex(const void* address) noexcept { return Stripes:
 ///            S1(acquire) pairs with S2 of a roll-back (`restore`), and with the queue for the
 ///            rest. S3/S2: both are read-modify-writes of one word, so either S2 sees `awaited` and
 ///            wakes, or S3 sees a done phase and does not sleep.
-///   ABA      a done phase is final; setting -> pending (a value whose copy threw) is the only way
-///            back, and whoever compares with `pending` does not care how often it was left.
+///   ABA      a done phase is final; setting -> pending (a value whose copy threw) and handed ->
+///            pending (withdrawn) are the only ways back, and whoever compares with `pending` does
+///            not care how often it was left.
 ///   Progress claim and publish are lock-free, publish is wait-free.
 ///
 /// Protocol, the continuations (`waiters_`: an intrusive list, newest first, or `closed`)
@@ -164,6 +166,10 @@ class StateBase {
     return phase_of(status_.load(std::memory_order_acquire));
   }
   [[nodiscard]] bool done() const noexcept { return is_done(phase()); }
+  /// Whether something hangs on the state that its completion will run. A guess: it may come now.
+  [[nodiscard]] bool watched() const noexcept {
+    return waiters_.load(std::memory_order_relaxed) != nullptr;  // relaxed: only a guess
+  }
 
   /// pending -> `to`. True for the one thread that got it.
   bool claim(Phase to) noexcept { return move(Phase::pending, to); }
@@ -207,6 +213,14 @@ class StateBase {
   virtual void discard() noexcept {}
   /// Stores an exception as the outcome. Only after a claim.
   virtual void store_error(std::exception_ptr error) noexcept = 0;
+  /// For Phase::handed: tries to make it pending again. False: it has been begun.
+  virtual bool withdraw() noexcept { return true; }
+  /// Waits a little without sleeping. True when done.
+  virtual bool wait_briefly(Deadline deadline) noexcept {
+    return static_cast<void>(deadline), spin();
+  }
+  /// Ends it although it runs. False where that cannot be, or when it is done.
+  virtual bool end_running() noexcept { return false; }
   /// Asks a running callable to stop; false where it takes no stop token.
   virtual bool request_stop() noexcept { return false; }
   /// The options that the task was submitted with, or null.
@@ -434,14 +448,15 @@ inline void StateBase::publish_in_turn(Phase outcome) noexcept {
 }
 
 [[gnu::cold]] inline bool StateBase::cancel() noexcept {
-  if (claim(Phase::cancelling)) {
+  do {
+    if (!claim(Phase::cancelling)) continue;
     {
       const Cancellation under_way(this);
       discard();  // captures are gone before the cancellation is visible
     }
     publish(Phase::cancelled);
     return true;
-  }
+  } while (phase() == Phase::handed && withdraw());
   if (phase() == Phase::cancelling && !discarded_by_this_thread()) wait({});
   const Phase now = phase();
   return now == Phase::cancelled || now == Phase::cancelling;
@@ -522,7 +537,7 @@ inline bool StateBase::spin() const noexcept {
 }
 
 [[gnu::noinline]] inline bool StateBase::wait(Deadline deadline) noexcept {
-  if (spin()) return true;
+  if (wait_briefly(deadline)) return true;
   std::uint32_t seen = status_.load(std::memory_order_acquire);  // S4
   for (;;) {
     if (is_done(phase_of(seen))) return true;

@@ -31,6 +31,7 @@
 #include <concurrent/futures/detail/task_queue.hpp>
 #include <concurrent/futures/detail/work_deque.hpp>
 #include <concurrent/futures/errors.hpp>
+#include <concurrent/futures/when_full.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -39,17 +40,6 @@
 #include <string>
 #include <thread>
 #include <utility>
-
-namespace concurrent::futures {
-
-/// What submit does when an executor with `.max_pending` is full.
-enum class WhenFull {
-  block,          ///< wait until there is room
-  throw_error,    ///< throw QueueFullError
-  run_in_caller,  ///< run the task at once, in the thread that submits it
-};
-
-}  // namespace concurrent::futures
 
 namespace concurrent::futures::detail {
 

@@ -26,6 +26,7 @@ inline void register_own_exceptions() noexcept {
   register_exception<BrokenExecutor>();
   register_exception<BrokenThreadPool>();
   register_exception<BrokenProcessPool>();
+  register_exception<WorkerDied>();
 }
 
 template <class F, class... Args>

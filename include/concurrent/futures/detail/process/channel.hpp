@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The channel between the pool and one worker: a socket pair of its own, so that no worker shares
-// anything with another. This file is all that knows how bytes travel.
+// The channel between the pool and one worker: rings in memory that only these two share, and a
+// socket pair for what is large, for waking who sleeps, and for noticing that the other has ended.
+// This file is all that knows how bytes travel.
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,9 +14,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <concurrent/detail/os/descriptor.hpp>
 #include <concurrent/detail/os/process.hpp>
+#include <concurrent/detail/os/shared_memory.hpp>
+#include <concurrent/futures/detail/process/active_wait.hpp>
 #include <concurrent/futures/detail/process/frame.hpp>
+#include <concurrent/futures/detail/process/shared_block.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -24,10 +31,15 @@ namespace concurrent::futures::detail::process {
 
 namespace os = concurrent::detail::os;
 
-/// The pool's end. Never waits: what cannot be sent now is kept, and the owner pumps both
-/// directions whenever the descriptor is ready, so that both may be full at once.
+/// The pool's end. Never waits: a ring that is full says so, and what cannot be sent through the
+/// socket now is kept, and the owner pumps both directions whenever the descriptor is ready, so
+/// that everything may be full at once.
 ///
-/// **Thread safety** none; the pool's manager thread owns it.
+/// Small requests and results travel in the rings. A large request is announced in the ring and
+/// follows in the socket, so requests keep their order; a large result comes through the socket,
+/// and may come after results of later tasks.
+///
+/// **Thread safety** none, but for revoke(); whoever drives the pool owns it.
 class PoolChannel {
  public:
   enum class Status {
@@ -37,22 +49,80 @@ class PoolChannel {
   };
 
   PoolChannel() = default;
-  explicit PoolChannel(os::Descriptor socket) : socket_(std::move(socket)) {
+  PoolChannel(os::Descriptor socket, os::SharedMapping memory)
+      : socket_(std::move(socket)), memory_(std::move(memory)) {
+    SharedBlock& shared = block();
+    requests_ = RingWriter(shared.requests, shared.request_bytes, SharedBlock::ring_capacity);
+    results_ = RingReader(shared.results, shared.result_bytes, SharedBlock::ring_capacity);
     const int wanted = 1 << 20;  // the system gives what it allows; less means more turns
     ::setsockopt(socket_.number(), SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
   }
 
   [[nodiscard]] int descriptor() const noexcept { return socket_.number(); }
+  /// False for one that was closed.
+  explicit operator bool() const noexcept { return static_cast<bool>(socket_); }
   /// Whether to wait until the descriptor can be written too.
   [[nodiscard]] bool has_unsent() const noexcept { return !unsent_.empty(); }
   /// True when the worker's end was closed in the middle of a frame.
   [[nodiscard]] bool torn() const noexcept { return assembler_.torn(); }
 
-  void send(ByteBuffer frame) {
+  /// What fits into the ring.
+  static bool is_small(const ByteBuffer& request) noexcept {
+    return request.size() - header_size <= SharedBlock::largest_message;
+  }
+  /// Whether the next request fits into the ring.
+  [[nodiscard]] bool has_room(const ByteBuffer& request) noexcept {
+    return requests_.reserve(is_small(request) ? request.size() - header_size : 0) != nullptr;
+  }
+  /// Hands a task to a worker that has none; wake_worker() should follow. A large request is moved
+  /// away, and pump_out() should follow. Has done nothing if it throws. @pre has_room
+  void send(ByteBuffer& request, std::uint64_t ticket);
+  /// Whether a task with that ticket can be revocable: the last one in its slot is forgotten.
+  [[nodiscard]] bool slot_is_free(std::uint64_t ticket) const noexcept {
+    const std::uint64_t last = block().slot(ticket).load(std::memory_order_acquire);  // T4
+    return (last & 3U) != static_cast<std::uint64_t>(SharedBlock::Slot::revoked);
+  }
+  /// Puts a small task behind others. @pre has_room, slot_is_free
+  void send_revocable(const ByteBuffer& request, std::uint64_t ticket) noexcept;
+  /// Wakes the worker if it sleeps, after sending. F4
+  void wake_worker() noexcept {
+    if (SharedBlock::has_to_ring(block().worker_sleeps)) ring();
+  }
+
+  /// True when the worker will not run it; false when it has begun. Any thread, while this exists.
+  bool revoke(std::uint64_t ticket) noexcept {
+    std::uint64_t queued = SharedBlock::word(ticket, SharedBlock::Slot::queued);
+    // T3 acq_rel: see SharedBlock
+    return block().slot(ticket).compare_exchange_strong(
+        queued, SharedBlock::word(ticket, SharedBlock::Slot::revoked), std::memory_order_acq_rel,
+        std::memory_order_relaxed);
+  }
+  /// Whether the worker has begun one that was revocable.
+  [[nodiscard]] bool taken(std::uint64_t ticket) const noexcept {
+    return block().slot(ticket).load(std::memory_order_acquire) ==
+           SharedBlock::word(ticket, SharedBlock::Slot::taken);
+  }
+
+  [[nodiscard]] RingReader& results() noexcept { return results_; }
+  /// From now on the worker rings for results. F1; look into the ring afterwards.
+  void listen() noexcept {
+    std::atomic<std::uint32_t>& flag = block().pool_listens;
+    // relaxed: the pool alone sets it, so 1 is what this or another thread of it has set before
+    if (flag.load(std::memory_order_relaxed) == 1) return;
+    flag.store(1, std::memory_order_seq_cst);  // F1
+  }
+  /// Somebody looks: the worker need not ring.
+  void look() noexcept {
+    std::atomic<std::uint32_t>& flag = block().pool_listens;
+    // relaxed, both: a worker that sees the 1 still rings once too often
+    if (flag.load(std::memory_order_relaxed) == 1) flag.store(0, std::memory_order_relaxed);
+  }
+
+  /// Through the socket.
+  void send_frame(ByteBuffer frame) {
     unsent_.push_back(std::move(frame));
     pump_out();
   }
-
   void pump_out() noexcept;
 
   /// The worker sees the end of the channel, even if a child of this program has inherited it.
@@ -69,7 +139,14 @@ class PoolChannel {
  private:
   static constexpr int receives_at_a_time = 16;
 
+  [[nodiscard]] SharedBlock& block() const noexcept { return SharedBlock::of(memory_); }
+  void put(FrameKind kind, std::uint64_t ticket, std::span<const std::byte> payload) noexcept;
+  void ring() noexcept;
+
   os::Descriptor socket_;
+  os::SharedMapping memory_;
+  RingWriter requests_;
+  RingReader results_;
   std::deque<ByteBuffer> unsent_;
   std::size_t sent_of_first_ = 0;
   FrameAssembler assembler_;
@@ -77,18 +154,28 @@ class PoolChannel {
 
 /// The worker's end, which waits.
 ///
-/// A task may close any descriptor, or fork; so before each use it is made sure that the descriptor
-/// is still the channel and that this is still the worker.
+/// A task may close any descriptor, write to it, or fork. Before each use of the socket it is made
+/// sure that it is still the channel, and before each use of anything that this is still the
+/// worker. The outcome of a task that ran long enough to have done something to the socket is sent
+/// only if that is still the channel, and behind whatever the task may have written there: then the
+/// pool meets that first. (What a shorter one did is found out at the next use.)
 class WorkerChannel {
  public:
-  /// Moves the channel out of the way of tasks that close all descriptors up to 1024.
-  explicit WorkerChannel(os::Descriptor socket) noexcept;
+  /// Moves the socket out of the way of tasks that close all descriptors up to 1024.
+  /// `spin`: how many turns to wait actively before sleeping.
+  WorkerChannel(os::Descriptor socket, SharedBlock& block, int spin) noexcept;
 
-  /// Waits for the next frame. False: the pool has closed its end.
+  /// Waits for the next task. False: the pool has closed its end.
   bool receive(Frame& frame);
   /// The frame that was received last is not needed any more.
-  void forget() noexcept { assembler_.forget_large(); }
+  void forget() noexcept {
+    assembler_.forget_large();
+    requests_.give_back();
+  }
+  /// Sends the outcome of the task that was received last.
   void send(ByteBuffer& frame, FrameKind kind, std::uint64_t task);
+  /// Sends through the socket in any case.
+  void send_frame(ByteBuffer& frame, FrameKind kind, std::uint64_t task);
 
   /// The exit statuses of a worker that cannot go on. 0 is a worker that was told to end.
   static constexpr int lost_channel = 113;
@@ -97,13 +184,31 @@ class WorkerChannel {
 
  private:
   void check_that_it_is_ours() const noexcept;
+  [[nodiscard]] bool socket_is_quiet() const noexcept;
   void wait_for(short events) const noexcept;
+  bool take(const RingMessage& message) noexcept;
+  bool receive_frame(Frame& frame);
+  bool fill();
+  bool wait_for_request();
+  [[nodiscard]] bool spin();
+  void ring_for_results();
+
+  /// So many turns (a few microseconds) a result may lie before the pool is told.
+  static constexpr int turns_before_bell = 50;
+  /// A task as short as this has hardly called the system.
+  static constexpr std::chrono::microseconds too_short_for_harm{2};
 
   os::Descriptor socket_;
+  std::chrono::steady_clock::time_point received_;
   dev_t device_ = 0;
   ino_t inode_ = 0;
-  pid_t owner_;
+  os::ProcessMark here_;
   FrameAssembler assembler_;
+  SharedBlock& block_;
+  RingReader requests_;
+  RingWriter results_;
+  int most_turns_;
+  int turns_;  // fewer after spinning in vain
 };
 
 /// What the exit status of a worker means beyond its number; null if nothing.
@@ -121,6 +226,44 @@ inline const char* explain_exit_status(int status) noexcept {
 }
 
 // Implementation
+
+inline void PoolChannel::put(FrameKind kind, std::uint64_t ticket,
+                             std::span<const std::byte> payload) noexcept {
+  std::byte* const room = requests_.reserve(payload.size());
+  if (!payload.empty()) std::memcpy(room, payload.data(), payload.size());
+  if (kind == FrameKind::revocable_task) {
+    // T1 relaxed: W3 publishes it
+    block().slot(ticket).store(SharedBlock::word(ticket, SharedBlock::Slot::queued),
+                               std::memory_order_relaxed);
+  }
+  requests_.publish(static_cast<std::uint32_t>(kind), ticket, payload.size());
+}
+
+inline void PoolChannel::send(ByteBuffer& request, std::uint64_t ticket) {
+  if (is_small(request)) {
+    return put(FrameKind::task, ticket, request.bytes().subspan(header_size));
+  }
+  finish_frame(request, FrameKind::task, ticket);
+  unsent_.push_back(std::move(request));  // first what may throw
+  put(FrameKind::large_task, ticket, {});
+}
+
+inline void PoolChannel::send_revocable(const ByteBuffer& request, std::uint64_t ticket) noexcept {
+  put(FrameKind::revocable_task, ticket, request.bytes().subspan(header_size));
+}
+
+inline void PoolChannel::ring() noexcept {
+  if (!unsent_.empty()) return;  // what is on its way wakes it
+  static const FrameHeader bell = [] {
+    FrameHeader header{FrameHeader::right_magic, FrameKind::wake, 0, 0, 0};
+    header.check = header.right_check();
+    return header;
+  }();
+  // A full socket wakes it, too. So few bytes go whole or not at all.
+  while (::send(socket_.number(), &bell, sizeof bell, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+         errno == EINTR) {
+  }
+}
 
 inline void PoolChannel::pump_out() noexcept {
   while (!unsent_.empty()) {
@@ -162,8 +305,13 @@ PoolChannel::Status PoolChannel::pump_in(Receive&& receive, bool drain) {
   return Status::open;
 }
 
-inline WorkerChannel::WorkerChannel(os::Descriptor socket) noexcept
-    : socket_(std::move(socket)), owner_(::getpid()) {
+inline WorkerChannel::WorkerChannel(os::Descriptor socket, SharedBlock& block, int spin) noexcept
+    : socket_(std::move(socket)),
+      block_(block),
+      requests_(block.requests, block.request_bytes, SharedBlock::ring_capacity),
+      results_(block.results, block.result_bytes, SharedBlock::ring_capacity),
+      most_turns_(spin),
+      turns_(spin) {
   constexpr rlim_t out_of_the_way = 1025;
   constexpr rlim_t margin = 16;
   rlimit limit{};
@@ -188,9 +336,15 @@ inline WorkerChannel::WorkerChannel(os::Descriptor socket) noexcept
 
 inline void WorkerChannel::check_that_it_is_ours() const noexcept {
   struct stat identity {};
-  const bool ours = ::getpid() == owner_ && ::fstat(socket_.number(), &identity) == 0 &&
+  const bool ours = here_.is_here() && ::fstat(socket_.number(), &identity) == 0 &&
                     identity.st_dev == device_ && identity.st_ino == inode_;
   if (!ours) ::_exit(lost_channel);
+}
+
+/// Whether the pool has read all that was written to the socket.
+inline bool WorkerChannel::socket_is_quiet() const noexcept {
+  int unread = 0;
+  return ::ioctl(socket_.number(), SIOCOUTQ, &unread) == 0 && unread == 0;
 }
 
 // For a task that has made the socket non-blocking.
@@ -200,23 +354,73 @@ inline void WorkerChannel::wait_for(short events) const noexcept {
 }
 
 inline bool WorkerChannel::receive(Frame& frame) {
-  check_that_it_is_ours();
+  for (;;) {
+    forget();
+    RingMessage message;
+    switch (requests_.next(message)) {
+      case RingReader::Result::message:
+        // The task may take long, so that results should be on their way before.
+        ring_for_results();
+        if (!take(message)) continue;
+        if (message.kind == static_cast<std::uint32_t>(FrameKind::large_task)) {
+          if (!receive_frame(frame)) return false;
+          if (frame.kind != FrameKind::task || frame.task != message.tag) ::_exit(corrupt_channel);
+        } else {
+          frame = {FrameKind::task, message.tag, message.payload};
+        }
+        received_ = std::chrono::steady_clock::now();
+        return true;
+      case RingReader::Result::empty:
+        if (!wait_for_request()) return false;
+        break;
+      case RingReader::Result::corrupt:
+        ::_exit(corrupt_channel);
+    }
+  }
+}
+
+/// False: it was revoked.
+inline bool WorkerChannel::take(const RingMessage& message) noexcept {
+  if (message.kind != static_cast<std::uint32_t>(FrameKind::revocable_task)) return true;
+  std::atomic<std::uint64_t>& slot = block_.slot(message.tag);
+  std::uint64_t queued = SharedBlock::word(message.tag, SharedBlock::Slot::queued);
+  // T2 acq_rel: see SharedBlock
+  if (slot.compare_exchange_strong(queued, SharedBlock::word(message.tag, SharedBlock::Slot::taken),
+                                   std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    return true;
+  }
+  // T4 release: nothing but the slot is handed back by it
+  slot.store(SharedBlock::word(message.tag, SharedBlock::Slot::skipped), std::memory_order_release);
+  return false;
+}
+
+/// The next frame from the socket that is not just a bell.
+inline bool WorkerChannel::receive_frame(Frame& frame) {
   for (;;) {
     switch (assembler_.next(frame)) {
       case FrameAssembler::Result::frame:
-        return true;
+        if (frame.kind != FrameKind::wake) return true;
+        break;
       case FrameAssembler::Result::corrupt:
         ::_exit(corrupt_channel);
       case FrameAssembler::Result::incomplete:
+        if (!fill()) return false;
         break;
     }
+  }
+}
+
+/// Waits for bytes from the socket. False: it is closed.
+inline bool WorkerChannel::fill() {
+  for (;;) {
     const std::span<std::byte> room = assembler_.room();
     const ssize_t got = ::recv(socket_.number(), room.data(), room.size(), 0);
     if (got > 0) {
       assembler_.filled(static_cast<std::size_t>(got));
-    } else if (got == 0 || errno == ECONNRESET) {
-      return false;
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      return true;
+    }
+    if (got == 0 || errno == ECONNRESET) return false;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
       wait_for(POLLIN);
     } else if (errno != EINTR) {
       ::_exit(lost_channel);
@@ -224,7 +428,64 @@ inline bool WorkerChannel::receive(Frame& frame) {
   }
 }
 
+/// Returns when there may be a request. False: the pool has closed its end.
+inline bool WorkerChannel::wait_for_request() {
+  Frame bell;  // those that came too late; nothing else is sent without a word in the ring before
+  FrameAssembler::Result result{};
+  while ((result = assembler_.next(bell)) == FrameAssembler::Result::frame &&
+         bell.kind == FrameKind::wake) {
+  }
+  if (result != FrameAssembler::Result::incomplete) ::_exit(corrupt_channel);
+  if (spin()) return true;
+  ring_for_results();
+  check_that_it_is_ours();
+  block_.worker_sleeps.store(1, std::memory_order_seq_cst);     // F1
+  const bool open = requests_.has_more() || fill();             // F2, F3
+  block_.worker_sleeps.exchange(0, std::memory_order_seq_cst);  // F5
+  return open;
+}
+
+/// True when there is a request. Spins less as long as it is in vain.
+inline bool WorkerChannel::spin() {
+  ActiveWait wait(turns_);
+  do {
+    if (requests_.has_more()) {
+      turns_ = most_turns_;
+      return true;
+    }
+    if (wait.turns() == turns_before_bell) ring_for_results();
+  } while (wait.turn());
+  turns_ = (std::max)(turns_ / 2, (std::min)(most_turns_, 2 * turns_before_bell));
+  return requests_.has_more();
+}
+
+/// Wakes the pool if there are results that it has not fetched, and it is not looking for them. F4
+inline void WorkerChannel::ring_for_results() {
+  if (results_.all_consumed() || !SharedBlock::has_to_ring(block_.pool_listens)) return;
+  ByteBuffer bell;
+  begin_frame(bell);
+  send_frame(bell, FrameKind::wake, 0);
+}
+
 inline void WorkerChannel::send(ByteBuffer& frame, FrameKind kind, std::uint64_t task) {
+  const std::size_t size = frame.size() - header_size;
+  if (!here_.is_here()) ::_exit(lost_channel);
+  bool through_ring = size <= SharedBlock::largest_message;
+  if (std::chrono::steady_clock::now() - received_ >= too_short_for_harm) {
+    check_that_it_is_ours();
+    through_ring = through_ring && socket_is_quiet();
+  }
+  if (through_ring) {
+    if (std::byte* const room = results_.reserve(size)) {
+      if (size != 0) std::memcpy(room, frame.data() + header_size, size);
+      results_.publish(static_cast<std::uint32_t>(kind), task, size);
+      return;
+    }
+  }
+  send_frame(frame, kind, task);
+}
+
+inline void WorkerChannel::send_frame(ByteBuffer& frame, FrameKind kind, std::uint64_t task) {
   check_that_it_is_ours();
   finish_frame(frame, kind, task);
   for (std::size_t sent = 0; sent < frame.size();) {

@@ -24,7 +24,7 @@ struct ServerRequest {
 /// From the server.
 struct ServerReply {
   enum class Kind : std::uint32_t {
-    started,  // with the worker's channel and its pidfd
+    started,  // with the worker's channel, its pidfd and the memory that it shares
     failed,   // `code` is an errno
     ended,    // `code` is a wait status; the worker is reaped
   };
@@ -33,6 +33,6 @@ struct ServerReply {
   std::int32_t code = 0;
 };
 
-inline constexpr std::size_t descriptors_of_started = 2;
+inline constexpr std::size_t descriptors_of_started = 3;
 
 }  // namespace concurrent::futures::detail::process

@@ -36,15 +36,6 @@ struct ValueOf<Future<void>> {
 template <class... Args>
 using values_of_t = decltype(std::tuple_cat(std::declval<typename ValueOf<Args>::type>()...));
 
-/// Lets the engine drop a delayed task as soon as it is cancelled, and not only when it is due.
-template <class R>
-void tell_of_cancellation(const Future<R>& future, const std::shared_ptr<Engine>& engine) {
-  future.add_done_callback([engine = std::weak_ptr<Engine>(engine)](const Future<R>& done) {
-    if (!done.cancelled()) return;
-    if (const auto alive = engine.lock()) alive->note_cancelled();
-  });
-}
-
 /// Lifetime   the engine's waiting list keeps it, until the call is on its way or will never be.
 /// Protocol   `missing_` counts the futures that are not done, plus one for start(). Whoever takes
 ///            it to zero (acq_rel, so that it sees all of them done) sends the call.
@@ -55,18 +46,25 @@ class DependentCall final : public WaitingCall,
   template <class G, class... Given>
   DependentCall(std::shared_ptr<Engine> engine, TaskOptions options, G&& fn, Given&&... args)
       : engine_(std::move(engine)),
-        options_(std::move(options)),
         fn_(std::forward<G>(fn)),
-        args_(std::forward<Given>(args)...) {}
+        args_(std::forward<Given>(args)...),
+        task_(new FutureTask<R>(engine_)),
+        future_(FutureAccess::adopt<R>(static_cast<FutureTask<R>*>(task_.get()))) {
+    task_->options = std::move(options);
+  }
 
   /// @throws what the engine throws when it takes no task.
   Future<R> start() {
     engine_->enter_waiting(this->shared_from_this());
-    future_.add_done_callback([call = this->weak_from_this()](const Future<R>&) {
-      if (const auto alive = call.lock()) alive->engine_->leave_waiting(*alive);
-    });
-    if (ReadyQueue::is_delayed(options_)) tell_of_cancellation(future_, engine_);
-    std::apply([this](auto&... args) { (this->hang_on(args), ...); }, args_);
+    try {
+      future_.add_done_callback([call = this->weak_from_this()](const Future<R>&) {
+        if (const auto alive = call.lock()) alive->engine_->leave_waiting(*alive);
+      });
+      std::apply([this](auto&... args) { (this->hang_on(args), ...); }, args_);
+    } catch (...) {
+      engine_->leave_waiting(*this);
+      throw;
+    }
     arrive();
     return future_;
   }
@@ -107,17 +105,16 @@ class DependentCall final : public WaitingCall,
 
   void send() noexcept {
     try {
-      auto task = std::make_unique<FutureTask<R>>(future_);
-      task->options = std::move(options_);
-      begin_frame(task->request);
+      begin_frame(task_->request);
       const auto values =
           std::apply([](auto&... args) { return std::tuple_cat(value_of(args)...); }, args_);
       std::apply(
           [&](const auto&... value) {
-            RemoteCall<R, F, std::decay_t<decltype(value)>...>::write(task->request, fn_, value...);
+            RemoteCall<R, F, std::decay_t<decltype(value)>...>::write(task_->request, fn_,
+                                                                      value...);
           },
           values);
-      engine_->submit_accepted(std::move(task));
+      engine_->submit_accepted(std::move(task_));
     } catch (...) {
       fail(std::current_exception());
     }
@@ -137,9 +134,9 @@ class DependentCall final : public WaitingCall,
   static constexpr std::size_t futures = (std::size_t{is_future<Args>} + ...);
 
   std::shared_ptr<Engine> engine_;
-  TaskOptions options_;
   F fn_;
   std::tuple<Args...> args_;
+  PoolTaskPtr task_;
   Future<R> future_;
   std::atomic<std::size_t> missing_{futures + 1};
 };

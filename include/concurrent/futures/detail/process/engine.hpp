@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The engine of ProcessPoolExecutor in the parent: a manager thread that hands tasks to workers,
-// takes their results and notices their deaths.
+// The engine of ProcessPoolExecutor in the parent: hands tasks to workers, takes their results and
+// notices their deaths. Threads that submit or wait do it as they go; a manager thread does it when
+// nobody else does, and all that is rare.
 // Counterpart: _ExecutorManagerThread of concurrent.futures.process.
 
 #include <pthread.h>
@@ -11,22 +12,29 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/descriptor.hpp>
 #include <concurrent/detail/os/poller.hpp>
 #include <concurrent/detail/os/process.hpp>
+#include <concurrent/detail/os/shared_memory.hpp>
 #include <concurrent/detail/os/socket.hpp>
 #include <concurrent/detail/os/threads.hpp>
+#include <concurrent/futures/detail/process/active_wait.hpp>
 #include <concurrent/futures/detail/process/channel.hpp>
 #include <concurrent/futures/detail/process/control.hpp>
+#include <concurrent/futures/detail/process/driver_role.hpp>
 #include <concurrent/futures/detail/process/fork_server.hpp>
 #include <concurrent/futures/detail/process/pool_task.hpp>
 #include <concurrent/futures/detail/process/ready_queue.hpp>
 #include <concurrent/futures/detail/process/waiting_list.hpp>
 #include <concurrent/futures/detail/process/worker_record.hpp>
 #include <concurrent/futures/errors.hpp>
+#include <concurrent/futures/on_worker_death.hpp>
+#include <concurrent/futures/when_full.hpp>
 #include <concurrent/multiprocessing/exceptions.hpp>
 #include <condition_variable>
 #include <cstddef>
@@ -36,6 +44,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -48,29 +57,75 @@ namespace concurrent::futures::detail::process {
 struct EngineOptions {
   std::size_t max_workers = 1;
   WorkerSetup worker;
+  std::size_t max_pending = 0;  // 0: no bound
+  WhenFull when_full = WhenFull::block;
+  OnWorkerDeath on_worker_death = OnWorkerDeath::break_pool;
 };
 
-/// Protocol   Callers push tasks and set flags under `mutex_`, then call the alarm. The manager
-///            thread alone touches channels, the poller and the workers' states; it takes `mutex_`
-///            where it meets callers, and completes futures without it, so that callbacks may do
-///            anything (submit, shut down, destroy the pool).
+class Engine;
+
+/// While it lives, this thread runs callbacks of tasks that it cancels for an engine.
+class Cancelling {
+ public:
+  explicit Cancelling(const Engine& engine) noexcept
+      : engine_(&engine), outer_(std::exchange(innermost_, this)) {}
+  Cancelling(const Cancelling&) = delete;
+  Cancelling& operator=(const Cancelling&) = delete;
+  ~Cancelling() { innermost_ = outer_; }
+
+  [[nodiscard]] static bool here(const Engine& engine) noexcept {
+    const Cancelling* scope = innermost_;
+    while (scope != nullptr && scope->engine_ != &engine) scope = scope->outer_;
+    return scope != nullptr;
+  }
+
+ private:
+  static inline thread_local const Cancelling* innermost_ = nullptr;
+
+  const Engine* engine_;
+  const Cancelling* outer_;
+};
+
+/// Protocol   Callers push tasks and set flags under `mutex_`. Workers' records, the poller and the
+///            manager's own fields belong to whoever has `role_` (see DriverRole); the set of
+///            workers and the tasks that they have are changed with `mutex_` too, so that callers
+///            can revoke. `mutex_` is never held while anything of the user's runs. Futures are
+///            completed with the role, but not with the mutex, so that callbacks may do anything
+///            (submit, shut down, destroy the pool).
+/// Drivers    The manager does everything. A thread that submits dispatches, and now and then
+///            fetches results; one that waits for a future fetches results and dispatches for some
+///            microseconds before it sleeps. Those two leave to the manager, and call it for, what
+///            runs code of others: futures with callbacks, exceptions, whatever is wrong.
+/// Listening  A worker rings for its results unless somebody promises to look: a thread that waits
+///            actively (`watchers_`), or the manager while it naps (`napping_`). Whoever gives up
+///            the role with nobody promising sets the flags (SharedBlock F1) and looks once more
+///            (F2). So a result never lies unseen, and in a busy time nobody rings.
+/// Queueing   A worker that was fast is given some tasks behind the one that it has, at most what
+///            it does in `hold`; they are revocable: they can be cancelled, and are taken back
+///            for a worker that is idle, and when theirs has shown no result for
+///            `patience_with_queue`: so an idle worker gets the oldest task that none has begun,
+///            and a long task holds those behind it for that time at most. Tasks with a timeout or
+///            a large request only go to a worker that has none, and as soon as priorities differ,
+///            nothing is put behind anything.
 /// Lifetime   shared by the executor and the manager thread; the last of them destroys it.
 /// A death    is what the fork server reports (it is the parent of the workers, and so the one that
 ///            knows the status). A closed channel or a pidfd that becomes readable comes first and
-///            sets a limit to how long the report may take.
-class Engine : public std::enable_shared_from_this<Engine> {
+///            sets a limit to how long the report may take. Results that are in the ring count, and
+///            tasks there that the worker had not begun are another's.
+class Engine final : public TaskOwner, public std::enable_shared_from_this<Engine> {
  public:
   /// Forks the fork server. @throws std::system_error; nothing is left then.
   explicit Engine(EngineOptions options);
-  Engine(const Engine&) = delete;
-  Engine& operator=(const Engine&) = delete;
-  ~Engine();
+  ~Engine() override;
 
   /// Starts the manager thread. @throws std::system_error
   void start();
 
-  /// @throws ShutdownError, BrokenProcessPool; std::logic_error in another process than the pool's.
+  /// @throws ShutdownError, BrokenProcessPool, QueueFullError; std::logic_error in another process
+  /// than the pool's.
   void submit(PoolTaskPtr task);
+  /// Whether the next task is for the thread that submits it: WhenFull::run_in_caller, and it is.
+  bool leaves_it_to_callers() const;
   /// Throws what submit would throw now, before the arguments are written.
   void check_open_now() const;
   /// The same for a task that was accepted when its call was made, and has waited since. Never
@@ -79,8 +134,6 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// Keeps the pool from ending until the call leaves. @throws as submit
   void enter_waiting(WaitingCallPtr call);
   void leave_waiting(const WaitingCall& call) noexcept;
-  /// A task that waited for its time was cancelled.
-  void note_cancelled() noexcept;
 
   /// @throws std::system_error (resource_deadlock_would_occur) for waiting in a done-callback.
   void shutdown(bool wait, bool cancel_futures);
@@ -89,49 +142,101 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// False when the deadline came first.
   bool wait_idle(Deadline deadline);
 
+  void note_settled(const PoolTask& task) noexcept override;
+  bool withdraw(PoolTask& task) noexcept override;
+  bool end_running(PoolTask& task) noexcept override;
+  bool drive_for(StateBase& target, Deadline deadline) noexcept override;
+
+  /// In the manager thread, or in another that does its work: in a done-callback.
   [[nodiscard]] bool in_manager_thread() const noexcept {
-    return std::this_thread::get_id() == manager_id_;
+    return std::this_thread::get_id() == manager_id_.load(std::memory_order_relaxed) ||
+           role_.mine() || Cancelling::here(*this);
   }
-  [[nodiscard]] bool in_other_process() const noexcept { return ::getpid() != owner_; }
+  [[nodiscard]] bool in_other_process() const noexcept { return !here_.is_here(); }
   /// The pool is going away: waits for its end, except in the manager thread itself.
   void abandon() noexcept;
 
  private:
   using Key = std::uint64_t;
   using State = WorkerRecord::State;
+  using Clock = Deadline::Clock;
   static constexpr Key alarm_key = 0;
   static constexpr Key control_key = 1;
   static constexpr Key server_key = 2;
   static constexpr Key first_worker_key = 4;  // even: its channel; odd: its pidfd
 
+  /// What may wait in a worker's ring behind a task: so much work, and not more tasks than this.
+  static constexpr std::chrono::microseconds hold{400};
+  static constexpr std::size_t most_tasks_at_a_time = 64;
+  static_assert(most_tasks_at_a_time <= SharedBlock::slot_count);
+  /// So long may a worker with tasks behind its first show no result.
+  static constexpr std::chrono::microseconds patience_with_queue{1000};
+  /// How long the manager naps while others do its work, and while it does it itself.
+  static constexpr std::chrono::microseconds long_nap{200};
+  static constexpr std::chrono::microseconds short_nap{50};
+  static constexpr std::uint32_t submits_between_fetches = 16;
+  /// So many workers in a row may die before they are ready, by themselves and by SIGKILL.
+  static constexpr std::size_t most_early_deaths = 8;
+  static constexpr std::size_t most_early_kills = 100;
+
   // Called by anyone.
   void check_open() const;
+  [[nodiscard]] bool is_full() const noexcept;
+  void wait_for_room(std::unique_lock<std::mutex>& lock);
+  void made_room() noexcept;
   void push(PoolTaskPtr& task);
-
   void cancel_pending();
+  void drive_after_submit() noexcept;
+
+  // With the role: the work.
+  enum class Driver { manager, passer_by };
+  bool enter_as_passer_by() noexcept;
+  void drive(Driver driver, bool fetch);
+  void pass_by(bool fetch) noexcept;
+  void work(bool fetch) noexcept;
+  bool has_news() noexcept;
+  void fetch_all(Driver driver);
+  void listen() noexcept;
+  void dispatch();
+  void drop_settled();
+  bool choose_idle();
+  void hand_over(PoolTaskPtr& task);
+  WorkerRecord* next_in_line() noexcept;
+  bool put_behind(WorkerRecord& worker);
+  // With the role: results.
+  std::size_t fetch_results(Key key, WorkerRecord& worker, Driver driver);
+  void settle(Key key, WorkerRecord& worker) noexcept;
+  void note_progress(WorkerRecord& worker, std::size_t results) noexcept;
+  void finish_task(Key key, WorkerRecord& worker, const Frame& frame);
+  void complete(PoolTask& task, const WorkerRecord& worker, FrameKind kind,
+                std::span<const std::byte> payload);
+  void break_by_result(PoolTask& task, const WorkerRecord& worker, const std::string& reason);
+  void tasks_done(std::size_t count) noexcept;
+  // Under the mutex.
+  bool take_back(WorkerRecord::Handed& handed, WorkerRecord& worker);
+  void take_back_older();
+  void take_back_all(WorkerRecord& worker);
 
   // The manager thread.
   void run() noexcept;
   void manage();
   [[nodiscard]] bool finished() const;
+  [[nodiscard]] Deadline plan();
   [[nodiscard]] Deadline next_deadline() const noexcept;
   void handle(Key key, std::uint32_t events);
+  void handle_all(std::span<const epoll_event> events);
   void check_deadlines();
-  // tasks
-  void dispatch();
-  void hand_over(PoolTaskPtr task);
-  void finish_task(Key key, WorkerRecord& worker, const Frame& frame);
-  void complete(PoolTask& task, const WorkerRecord& worker, const Frame& frame);
-  void break_by_result(PoolTask& task, const WorkerRecord& worker, const std::string& reason);
-  void task_done() noexcept;
+  void check_queues();
   // workers coming and going
   void request_workers(std::size_t wanted);
   bool tell_server(const ServerRequest& request);
   void receive_replies();
-  void worker_started(pid_t pid, os::Descriptor channel, os::Descriptor process);
+  void worker_started(pid_t pid, std::array<os::Descriptor, os::max_passed_descriptors> received);
   void start_failed(int error);
   void worker_ended(pid_t pid, std::optional<int> status);
   void bury(WorkerRecord worker, std::optional<int> status);
+  void survive(PoolTaskPtr running, const WorkerRecord& worker, const std::string& how,
+               std::optional<int> status);
   void server_ended();
   // channels
   void pump(Key key, WorkerRecord& worker, std::uint32_t events);
@@ -148,6 +253,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   EngineOptions options_;
   const pid_t owner_ = ::getpid();
+  const os::ProcessMark here_;
+  const int turns_;  // for which a thread that waits does it actively
 
   os::Poller poller_;
   os::Alarm alarm_;
@@ -158,34 +265,50 @@ class Engine : public std::enable_shared_from_this<Engine> {
   std::thread thread_;
   std::atomic<std::thread::id> manager_id_{};
 
+  DriverRole role_;
+  std::atomic<int> watchers_{0};     // threads in drive_for
+  std::atomic<bool> closed_{false};  // shutdown_ or broken_: a first look without the mutex
+
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // finished_ or unfinished_
+  std::condition_variable room_;     // of ready_, when it is bounded
   ReadyQueue ready_;
   WaitingList waiting_;
   std::size_t unfinished_ = 0;  // tasks in ready_ and in workers
-  std::uint64_t next_task_ = 1;
-  bool delayed_cancelled_ = false;  // some task of ready_ whose time has not come
+  bool settled_ = false;  // some task of ready_ was cancelled that nobody may come to for long
   bool shutdown_ = false;
   bool finished_ = false;  // the manager thread has nothing left to do
   bool joined_ = false;    // somebody joins thread_, or has detached it
   std::optional<std::string> broken_;
   const char* stopped_by_ = nullptr;  // terminate_workers or kill_workers
   int stop_signal_ = 0;
-  std::unordered_map<Key, WorkerRecord> workers_;  // entered and left under the mutex
+  bool priorities_differ_ = false;  // some task was pushed with another priority than 0
+  std::uint32_t submits_ = 0;
+  std::unordered_map<Key, WorkerRecord> workers_;  // changed with the role and the mutex
 
-  // The manager thread's own.
+  // With the role.
   Key next_key_ = first_worker_key;
   std::size_t requested_ = 0;  // workers that the server was asked for and has not answered
   std::size_t starting_ = 0;
-  bool may_start_ = true;  // false from a failed start until something has changed
+  std::size_t early_deaths_ = 0;  // since a worker was ready
+  bool may_start_ = true;         // false from a failed start until something has changed
   bool server_alive_ = true;
   bool breaking_ = false;
   bool ending_ = false;
   bool timed_ = false;  // some worker may have a deadline
   Deadline next_due_;   // of the delayed tasks
   std::vector<Key> idle_;
+  bool ended_ = false;         // there is nothing to drive any more
+  bool napping_ = false;       // the manager will look at the results soon
+  Deadline planned_;           // when the manager will look in any case
+  bool plan_changed_ = false;  // something may have to be done earlier
+  bool passers_by_ = false;    // others have worked since the manager looked
+  std::size_t fetched_ = 0;    // results since the manager looked
 };
 
 }  // namespace concurrent::futures::detail::process
 
-#include <concurrent/futures/detail/process/engine_impl.hpp>
+#include <concurrent/futures/detail/process/engine_callers.hpp>
+#include <concurrent/futures/detail/process/engine_manager.hpp>
+#include <concurrent/futures/detail/process/engine_tasks.hpp>
+#include <concurrent/futures/detail/process/engine_workers.hpp>

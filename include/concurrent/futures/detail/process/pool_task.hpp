@@ -3,9 +3,9 @@
 
 // A task on its way through a process pool: its request as bytes, and the future that waits.
 
-#include <chrono>
 #include <concurrent/futures/detail/process/frame.hpp>
 #include <concurrent/futures/detail/process/remote_call.hpp>
+#include <concurrent/futures/detail/state.hpp>
 #include <concurrent/futures/errors.hpp>
 #include <concurrent/futures/future.hpp>
 #include <concurrent/futures/task_options.hpp>
@@ -18,89 +18,204 @@
 
 namespace concurrent::futures::detail::process {
 
+class PoolTask;
+
+/// The engine, as its tasks see it.
+class TaskOwner {
+ public:
+  TaskOwner() = default;
+  TaskOwner(const TaskOwner&) = delete;
+  TaskOwner& operator=(const TaskOwner&) = delete;
+  virtual ~TaskOwner() = default;
+
+  /// Nobody need run the task any more; it may lie in the queue still.
+  virtual void note_settled(const PoolTask& task) noexcept = 0;
+  /// Takes a task back that lies in a worker's ring. False: the worker has begun it.
+  virtual bool withdraw(PoolTask& task) noexcept = 0;
+  /// Ends a running task with its worker: begin_cancelling() has been called then. False: it is
+  /// done, or will be at once.
+  virtual bool end_running(PoolTask& task) noexcept = 0;
+  /// Does the engine's work for a while, in a thread that waits for `target`. True: it is done.
+  virtual bool drive_for(StateBase& target, Deadline deadline) noexcept = 0;
+};
+
 /// The untyped part, as the engine sees it. **Thread safety** none; it belongs to its queue, then
-/// to the manager thread.
+/// to whoever drives the engine.
 class PoolTask {
  public:
   PoolTask() = default;
   PoolTask(const PoolTask&) = delete;
   PoolTask& operator=(const PoolTask&) = delete;
-  virtual ~PoolTask() = default;
 
   /// Before the task is sent: false when it was cancelled.
   virtual bool start() noexcept = 0;
-  /// Whether it has been cancelled, or completed by somebody else.
+  /// Before it is put behind another in a worker's ring, where it stays pending. False: cancelled.
+  virtual bool offer() noexcept = 0;
+  /// It was revoked, and may be offered again. False: its future was completed otherwise.
+  virtual bool take_back() noexcept = 0;
+  /// The worker has begun what was offered.
+  virtual void begin() noexcept = 0;
+  /// Whether it is still to be run, after start().
+  [[nodiscard]] virtual bool wanted() const noexcept = 0;
+  /// Claims the outcome for a cancellation, although it runs. False: it has one.
+  virtual bool begin_cancelling() noexcept = 0;
+  /// Whether completing it runs something that hangs on the future.
+  [[nodiscard]] virtual bool watched() const noexcept = 0;
+  /// Whether it has been cancelled, or completed by somebody else, or is just being so.
   [[nodiscard]] virtual bool settled() const noexcept = 0;
   /// Reads the result and completes the future. @throws what reading it throws; then it is not
   /// done.
   virtual void succeed(ByteReader& result) = 0;
   virtual void fail(std::exception_ptr error) noexcept = 0;
   virtual void cancel() noexcept = 0;
+  virtual void release_task() noexcept = 0;
 
   /// "the task 'name'", or `unnamed` for one without a name.
   [[nodiscard]] std::string called(const char* unnamed) const {
     return options.name.empty() ? std::string(unnamed) : "the task '" + options.name + "'";
   }
 
-  std::uint64_t id = 0;
+  std::uint64_t number = 0;  // in the order in which they became ready
   TaskOptions options{};
   ByteBuffer request;
+  // Which worker has it, under the engine's mutex; 0: none.
+  std::uint64_t worker = 0;
+  std::uint64_t ticket = 0;
+  std::size_t deaths = 0;  // of workers that ran it
+
+ protected:
+  virtual ~PoolTask() = default;
 };
 
-using PoolTaskPtr = std::unique_ptr<PoolTask>;
+struct ReleaseTask {
+  void operator()(PoolTask* task) const noexcept { task->release_task(); }
+};
+using PoolTaskPtr = std::unique_ptr<PoolTask, ReleaseTask>;
 
-/// A task with a future. The executor's user may complete that future too; the first one wins.
+/// A task with a future: its shared state itself. The executor's user may complete that future too;
+/// the first one wins.
 template <class R>
-class FutureTask final : public PoolTask {
+class FutureTask final : public State<R>, public PoolTask {
  public:
-  explicit FutureTask(Future<R> future) : future_(std::move(future)) {}
+  /// Two references: the handle's and the engine's.
+  explicit FutureTask(std::weak_ptr<TaskOwner> engine) : State<R>(2), engine_(std::move(engine)) {}
 
-  bool start() noexcept override {
-    try {
-      return future_.set_running_or_notify_cancel();
-    } catch (const InvalidStateError&) {
-      return false;
-    }
+  bool start() noexcept override { return this->claim(Phase::running); }
+  bool offer() noexcept override { return this->claim(Phase::handed); }
+  bool take_back() noexcept override { return this->move(Phase::handed, Phase::pending); }
+  void begin() noexcept override { this->move(Phase::handed, Phase::running); }
+  [[nodiscard]] bool wanted() const noexcept override { return this->phase() == Phase::running; }
+  bool begin_cancelling() noexcept override { return begin_setting(); }
+  [[nodiscard]] bool watched() const noexcept override { return State<R>::watched(); }
+
+  [[nodiscard]] bool settled() const noexcept override {
+    const Phase now = this->phase();
+    return now != Phase::pending && now != Phase::handed && now != Phase::running;
   }
-  [[nodiscard]] bool settled() const noexcept override { return future_.done(); }
   void succeed(ByteReader& result) override {
     if constexpr (std::is_void_v<R>) {
       result.expect_end();
-      complete([this] { future_.set_result(); });
+      if (!begin_setting()) return;
+      this->store_value();
+      this->publish(Phase::value);
     } else {
       auto value = read_result<R>(result);
-      complete([&] { future_.set_result(std::move(value)); });
+      if (!begin_setting()) return;
+      try {
+        this->store_value(std::move(value));
+      } catch (...) {  // a move that throws
+        this->store_error(std::current_exception());
+        return this->publish(Phase::error);
+      }
+      this->publish(Phase::value);
     }
   }
   void fail(std::exception_ptr error) noexcept override {
-    complete([&] { future_.set_exception(std::move(error)); });
+    if (!begin_setting()) return;
+    this->store_error(std::move(error));
+    this->publish(Phase::error);
   }
-  void cancel() noexcept override { future_.cancel(); }
+  void cancel() noexcept override {
+    // It may be waiting to be run once more.
+    if (!State<R>::cancel() && begin_setting()) this->publish(Phase::cancelled);
+  }
+  void release_task() noexcept override {
+    // Whoever drops it has had no memory.
+    if (!this->done()) fail(std::make_exception_ptr(std::bad_alloc()));
+    this->release();
+  }
+
+  void discard() noexcept override {
+    if (const auto engine = engine_.lock()) engine->note_settled(*this);
+  }
+  bool withdraw() noexcept override {
+    const auto engine = engine_.lock();
+    // Without an engine it is just being completed.
+    return engine != nullptr && engine->withdraw(*this);
+  }
+  bool end_running() noexcept override {
+    const auto engine = engine_.lock();
+    if (engine == nullptr || !engine->end_running(*this)) return false;
+    this->publish(Phase::cancelled);
+    return true;
+  }
+  bool wait_briefly(Deadline deadline) noexcept override {
+    if (this->done()) return true;
+    const auto engine = engine_.lock();
+    return engine != nullptr ? engine->drive_for(*this, deadline) : this->done();
+  }
 
  private:
-  template <class Set>
-  static void complete(Set&& set) noexcept {
-    try {
-      set();
-    } catch (const InvalidStateError&) {
-    } catch (...) {
-      report_unraisable(std::current_exception(), "the completion of a future");
-    }
+  ~FutureTask() override = default;
+
+  bool begin_setting() noexcept {
+    return this->move(Phase::running, Phase::setting) ||
+           this->move(Phase::handed, Phase::setting) || this->claim(Phase::setting);
   }
 
-  Future<R> future_;
+  std::weak_ptr<TaskOwner> engine_;
+};
+
+/// Stands for a task whose worker is being killed.
+class DroppedTask final : public PoolTask {
+ public:
+  bool start() noexcept override { return false; }
+  bool offer() noexcept override { return false; }
+  bool take_back() noexcept override { return false; }
+  void begin() noexcept override {}
+  [[nodiscard]] bool wanted() const noexcept override { return false; }
+  bool begin_cancelling() noexcept override { return false; }
+  [[nodiscard]] bool settled() const noexcept override { return true; }
+  [[nodiscard]] bool watched() const noexcept override { return false; }
+  void succeed(ByteReader&) override {}
+  void fail(std::exception_ptr) noexcept override {}
+  void cancel() noexcept override {}
+  void release_task() noexcept override { delete this; }
+
+ private:
+  ~DroppedTask() override = default;
 };
 
 /// A task that nobody waits for.
 class UnwatchedTask final : public PoolTask {
  public:
   bool start() noexcept override { return true; }
+  bool offer() noexcept override { return true; }
+  bool take_back() noexcept override { return true; }
+  void begin() noexcept override {}
+  [[nodiscard]] bool wanted() const noexcept override { return true; }
+  bool begin_cancelling() noexcept override { return false; }
+  [[nodiscard]] bool watched() const noexcept override { return false; }
   [[nodiscard]] bool settled() const noexcept override { return false; }
   void succeed(ByteReader&) override {}
   void fail(std::exception_ptr error) noexcept override {
     report_unraisable(error, "a posted task");
   }
   void cancel() noexcept override {}
+  void release_task() noexcept override { delete this; }
+
+ private:
+  ~UnwatchedTask() override = default;
 };
 
 }  // namespace concurrent::futures::detail::process

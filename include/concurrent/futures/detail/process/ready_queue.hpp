@@ -49,7 +49,7 @@ class ReadyQueue {
   }
 
   /// @pre ready_count() != 0
-  const PoolTask& front() noexcept { return *highest().front(); }
+  PoolTask& front() noexcept { return *highest().front(); }
   /// @pre ready_count() != 0
   PoolTaskPtr pop() noexcept {
     std::deque<PoolTaskPtr>& from = highest();
@@ -58,14 +58,51 @@ class ReadyQueue {
     --ready_count_;
     return task;
   }
-  /// One that is not due and never will be: it was cancelled. Null: none.
-  PoolTaskPtr pop_settled() noexcept {
-    const auto found = std::find_if(delayed_.begin(), delayed_.end(),
-                                    [](const auto& entry) { return entry.second->settled(); });
-    if (found == delayed_.end()) return nullptr;
-    PoolTaskPtr task = std::move(found->second);
-    delayed_.erase(found);
-    return task;
+  /// Puts a task that was popped where it came from. @throws std::bad_alloc, and `task` is
+  /// untouched then.
+  void put_back(PoolTaskPtr& task) {
+    std::deque<PoolTaskPtr>& same = by_priority_[task->options.priority];
+    auto at = same.begin();
+    while (at != same.end() && (*at)->number < task->number) ++at;
+    *same.emplace(at) = std::move(task);
+    ++ready_count_;
+  }
+  /// Takes out again what put_back() has just put there.
+  PoolTaskPtr take_out(const PoolTask& task) noexcept {
+    std::deque<PoolTaskPtr>& same = by_priority_.find(task.options.priority)->second;
+    const auto found = std::find_if(same.begin(), same.end(),
+                                    [&task](const auto& each) { return each.get() == &task; });
+    PoolTaskPtr taken = std::move(*found);
+    same.erase(found);
+    --ready_count_;
+    return taken;
+  }
+  /// Those that need not be run any more: they were cancelled. @throws std::bad_alloc, and takes
+  /// nothing then.
+  std::vector<PoolTaskPtr> take_settled() {
+    std::vector<PoolTaskPtr> settled;
+    settled.reserve(ready_count_ + delayed_.size());
+    for (auto& [priority, same] : by_priority_) {
+      auto end = same.begin();  // of those that stay
+      for (PoolTaskPtr& task : same) {
+        if (task->settled()) {
+          settled.push_back(std::move(task));
+        } else {
+          std::swap(*end++, task);
+        }
+      }
+      same.erase(end, same.end());
+    }
+    ready_count_ -= settled.size();
+    for (auto at = delayed_.begin(); at != delayed_.end();) {
+      if (at->second->settled()) {
+        settled.push_back(std::move(at->second));
+        at = delayed_.erase(at);
+      } else {
+        ++at;
+      }
+    }
+    return settled;
   }
 
   std::vector<PoolTaskPtr> take_all() {
@@ -79,7 +116,10 @@ class ReadyQueue {
 
  private:
   void push_ready(PoolTaskPtr& task) {
-    by_priority_[task->options.priority].push_back(std::move(task));
+    std::deque<PoolTaskPtr>& same = by_priority_[task->options.priority];
+    task->number = next_number_;
+    same.push_back(std::move(task));
+    ++next_number_;
     ++ready_count_;
   }
 
@@ -91,6 +131,7 @@ class ReadyQueue {
   std::map<int, std::deque<PoolTaskPtr>, std::greater<>> by_priority_;
   std::multimap<Deadline::Clock::time_point, PoolTaskPtr> delayed_;
   std::size_t ready_count_ = 0;
+  std::uint64_t next_number_ = 1;
 };
 
 }  // namespace concurrent::futures::detail::process

@@ -7,11 +7,14 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <concurrent/detail/os/limits.hpp>
 #include <concurrent/detail/os/process.hpp>
 #include <concurrent/futures/detail/process/channel.hpp>
 #include <concurrent/futures/detail/process/frame.hpp>
+#include <concurrent/futures/worker_limits.hpp>
 #include <concurrent/multiprocessing/exceptions.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <exception>
 #include <functional>
@@ -43,13 +46,16 @@ struct UnreadableTask {
 struct WorkerSetup {
   std::function<void()> initializer;
   std::size_t max_tasks = 0;  // 0: no limit
+  int spin = 0;               // how many turns a worker waits actively before it sleeps
+  WorkerLimits limits{};
+  bool sandbox = false;
 };
 
 /// The loop of one worker. `[[noreturn]] run()`, because a worker never goes back into the program.
 class Worker {
  public:
-  Worker(os::Descriptor channel, const WorkerSetup& setup)
-      : channel_(std::move(channel)), setup_(setup) {}
+  Worker(os::Descriptor channel, SharedBlock& block, const WorkerSetup& setup)
+      : channel_(std::move(channel), block, setup.spin), setup_(setup) {}
 
   [[noreturn]] void run() {
     initialize();
@@ -70,17 +76,32 @@ class Worker {
   void initialize() {
     begin_frame(reply_);
     FrameKind kind = FrameKind::ready;
-    if (setup_.initializer) {
-      try {
-        setup_.initializer();
-      } catch (...) {
-        kind = FrameKind::initializer_failed;
-        write_error(std::current_exception());
-      }
-      os::flush_output();
+    try {
+      set_limits(setup_.limits);
+      if (setup_.initializer) setup_.initializer();
+      if (setup_.sandbox) os::enter_sandbox();
+    } catch (...) {
+      kind = FrameKind::initializer_failed;
+      write_error(std::current_exception());
     }
-    channel_.send(reply_, kind, 0);
+    os::flush_output();
+    channel_.send_frame(reply_, kind, 0);
     if (kind == FrameKind::initializer_failed) leave(EXIT_FAILURE);
+  }
+
+  static void set_limits(const WorkerLimits& limits) {
+    os::add_niceness(limits.nice);
+    if (limits.address_space) {
+      os::limit(RLIMIT_AS, *limits.address_space, "cannot limit the address space");
+    }
+    if (limits.cpu_time) {
+      const auto seconds = static_cast<std::uint64_t>(limits.cpu_time->count());
+      os::limit(RLIMIT_CPU, seconds, "cannot limit the CPU time");
+    }
+    if (limits.open_files) {
+      os::limit(RLIMIT_NOFILE, *limits.open_files, "cannot limit the open files");
+    }
+    if (!limits.core_dumps) os::limit(RLIMIT_CORE, 0, "cannot forbid core files");
   }
 
   void run_task(const Frame& frame) {
@@ -100,8 +121,9 @@ class Worker {
       write_error(std::current_exception());
     }
     os::flush_output();
-    channel_.send(reply_, kind, frame.task);
-    if (kind == FrameKind::unreadable) leave(EXIT_FAILURE);
+    if (kind != FrameKind::unreadable) return channel_.send(reply_, kind, frame.task);
+    channel_.send_frame(reply_, kind, frame.task);
+    leave(EXIT_FAILURE);
   }
 
   void write_error(const std::exception_ptr& error) {
@@ -121,7 +143,7 @@ class Worker {
 };
 
 /// What a fresh worker does before anything else. Its handlers are reset and its signals blocked.
-[[noreturn]] inline void begin_worker(os::Descriptor channel, pid_t server,
+[[noreturn]] inline void begin_worker(os::Descriptor channel, SharedBlock& block, pid_t server,
                                       const WorkerSetup& setup) {
   ::setsid();  // Ctrl-C is for the program; and what the tasks start can be ended with the worker
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -130,7 +152,7 @@ class Worker {
   os::exit_without_the_parents_handlers();
   os::unblock_all_signals();
   try {
-    Worker(std::move(channel), setup).run();
+    Worker(std::move(channel), block, setup).run();
   } catch (...) {
     ::_exit(WorkerChannel::out_of_memory);
   }

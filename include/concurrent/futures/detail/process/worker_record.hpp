@@ -10,6 +10,8 @@
 #include <concurrent/futures/detail/process/channel.hpp>
 #include <concurrent/futures/detail/process/pool_task.hpp>
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <string>
 
 namespace concurrent::futures::detail::process {
@@ -22,22 +24,45 @@ struct WorkerRecord {
   enum class State {
     starting,  // runs its initializer
     idle,
-    busy,      // has `task`
+    busy,      // has `tasks`
     retiring,  // has done max_tasks_per_child tasks and ends by itself
     lost,
   };
 
+  /// A task that it has, or that waits in its ring behind one.
+  struct Handed {
+    PoolTaskPtr task;
+    std::uint64_t ticket = 0;
+    bool revocable = false;  // it was put behind another; false once it is known to be begun
+  };
+
   pid_t pid = 0;
+  std::uint64_t key = 0;   // the engine's name for it
   os::Descriptor process;  // a pidfd
   PoolChannel channel;
   State state = State::starting;
+  bool ready = false;  // its initializer has run
   bool waits_for_write = false;
-  std::size_t tasks = 0;
-  PoolTaskPtr task;
-  Deadline deadline;  // of the task's timeout
-  bool timed_out = false;
+  std::size_t tasks_begun = 0;  // those in `tasks` included
+  std::deque<Handed> tasks;     // changed under the engine's mutex too
+  std::uint64_t next_ticket = 1;
+  Deadline deadline;      // of the timeout of its only task
+  bool fetching = false;  // its results are just being fetched
+  bool corrupt = false;   // it sent something that is no message: nothing from it counts any more
+  bool left = false;      // its next result is for the manager, which was called
+  bool alone = false;     // nothing may be put behind the task that it has
+  // How fast it is, which decides how many tasks it may have at a time.
+  std::size_t depth = 1;
+  Deadline::Clock::time_point progress;  // when it began, or a result came
+  /// Why the pool has killed it, which is no reason to break.
+  enum class Doom { none, timeout, cancelled } doom = Doom::none;
   Deadline patience;      // how long to wait for the fork server's word once it is lost
   std::string complaint;  // why the pool itself killed it, if it did
+
+  /// Whether anybody may fetch a result from its ring now.
+  [[nodiscard]] bool has_news() noexcept {
+    return channel && !left && !corrupt && !fetching && channel.results().has_more();
+  }
 };
 
 }  // namespace concurrent::futures::detail::process
