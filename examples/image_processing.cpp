@@ -53,6 +53,7 @@ struct Options {
   PlanOptions plan;
   ExecutorKind executor = ExecutorKind::process;
   std::size_t workers = 1;
+  bool sandbox = false;
   bool compare = false;
   std::size_t made = 24;
   bool contact_sheet = true;
@@ -125,6 +126,8 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
   app.add_option("-j,--workers", options.workers, "threads or processes")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1024}))
       ->capture_default_str();
+  app.add_flag("--sandbox", options.sandbox,
+               "decode in processes that can open no files: for pictures from strangers");
   app.add_flag("--compare", options.compare, "run all three executors and compare");
   app.add_option("--made", options.made, "how many pictures to make when there are no inputs")
       ->check(CLI::Range(std::size_t{1}, std::size_t{100'000}))
@@ -152,6 +155,10 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
        {ExecutorKind::sequential, ExecutorKind::thread, ExecutorKind::process}) {
     if (executor == name_of(kind)) options.executor = kind;
   }
+  if (options.sandbox && !options.compare && options.executor != ExecutorKind::process) {
+    std::fprintf(stderr, "%s: --sandbox needs --executor process\n", program);
+    return 2;
+  }
   options.plan.limits.max_pixels = static_cast<std::size_t>(max_megapixels * 1e6);
   options.plan.limits.max_file_size = static_cast<std::size_t>(max_megabytes * 1e6);
   options.contact_sheet = !no_sheet;
@@ -162,8 +169,7 @@ std::optional<int> parse(int argc, char** argv, Options& options) {
 // ---- one run ----
 
 struct Run {
-  ExecutorKind kind = ExecutorKind::sequential;
-  std::size_t workers = 1;
+  ExecutorChoice executor;
   std::vector<Job> jobs;
   double seconds = 0.0;
   std::size_t failed = 0;
@@ -200,15 +206,24 @@ void process_all(Run& run, bool quiet) {
     take(job, outcome);
   };
   const auto start = std::chrono::steady_clock::now();
-  run_all(run.kind, run.workers, process_picture, run.jobs, take, give_up);
+  if (run.executor.sandbox) {
+    const auto write_and_take = [&](const Job& job, Outcome& outcome) {
+      write_content(job, outcome);
+      take(job, outcome);
+    };
+    run_all(run.executor, process_in_memory, run.jobs, write_and_take, give_up, with_content);
+  } else {
+    run_all(run.executor, process_picture, run.jobs, take, give_up);
+  }
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 Run make_run(ExecutorKind kind, const Options& options, const std::vector<Input>& pictures,
              const fs::path& output) {
   Run run;
-  run.kind = kind;
-  run.workers = kind == ExecutorKind::sequential ? 1 : options.workers;
+  run.executor = {.kind = kind,
+                  .workers = kind == ExecutorKind::sequential ? 1 : options.workers,
+                  .sandbox = options.sandbox && kind == ExecutorKind::process};
   PlanOptions plan = options.plan;
   plan.output = output;
   run.jobs = plan_jobs(pictures, plan);
@@ -219,9 +234,12 @@ Run make_run(ExecutorKind kind, const Options& options, const std::vector<Input>
 // ---- reports ----
 
 void print_summary(const Run& run) {
-  std::printf("%zu of %zu pictures in %.2f s with the %s executor (%zu worker%s): %.1f images/s\n",
-              run.succeeded(), run.jobs.size(), run.seconds, std::string(name_of(run.kind)).c_str(),
-              run.workers, run.workers == 1 ? "" : "s", run.per_second());
+  const ExecutorChoice& executor = run.executor;
+  std::printf(
+      "%zu of %zu pictures in %.2f s with the %s executor (%zu%s worker%s): %.1f images/s\n",
+      run.succeeded(), run.jobs.size(), run.seconds, std::string(name_of(executor.kind)).c_str(),
+      executor.workers, executor.sandbox ? " sandboxed" : "", executor.workers == 1 ? "" : "s",
+      run.per_second());
   if (run.succeeded() == 0) return;
   const double scale = 1000.0 / static_cast<double>(run.succeeded());
   std::printf("a picture takes %.1f ms: decode %.1f, filter %.1f, encode %.1f\n",
@@ -265,8 +283,9 @@ bool print_comparison(const std::vector<Run>& runs) {
   for (const Run& run : runs) {
     const std::size_t differences = count_differences(run, runs.front());
     identical = identical && differences == 0;
-    std::printf("%-12s %8zu %9.3f %9.2f %8.2fx  %s\n", std::string(name_of(run.kind)).c_str(),
-                run.workers, run.seconds, run.per_second(), runs.front().seconds / run.seconds,
+    std::printf("%-12s %8zu %9.3f %9.2f %8.2fx  %s\n",
+                std::string(name_of(run.executor.kind)).c_str(), run.executor.workers, run.seconds,
+                run.per_second(), runs.front().seconds / run.seconds,
                 identity_text(run, runs.front(), differences).c_str());
   }
   return identical;
@@ -307,8 +326,8 @@ Inputs make_inputs(const Options& options) {
       inputs.complaints.push_back(failure);
     }
   };
-  run_all(options.executor, options.workers, make_picture, recipes(options.made, folder.string()),
-          take, take);
+  run_all(ExecutorChoice{options.executor, options.workers}, make_picture,
+          recipes(options.made, folder.string()), take, take);
   return inputs;
 }
 

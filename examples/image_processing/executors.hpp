@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -57,20 +58,31 @@ constexpr std::string_view name_of(ExecutorKind kind) {
   return "?";
 }
 
+/// Which executor, and how.
+struct ExecutorChoice {
+  ExecutorKind kind = ExecutorKind::process;
+  std::size_t workers = 1;
+  bool sandbox = false;  // of processes
+};
+
 /// Makes the executor, calls `use` with it, and shuts it down.
 template <class Use>
-void with_executor(ExecutorKind kind, std::size_t workers, Use&& use) {
-  switch (kind) {
+void with_executor(const ExecutorChoice& choice, Use&& use) {
+  switch (choice.kind) {
     case ExecutorKind::sequential: {
       SequentialExecutor executor;
       return use(executor);
     }
     case ExecutorKind::thread: {
-      futures::ThreadPoolExecutor executor(workers);
+      futures::ThreadPoolExecutor executor(choice.workers);
       return use(executor);
     }
     case ExecutorKind::process: {
-      futures::ProcessPoolExecutor executor(workers);
+      // A picture that crashes its worker costs that picture alone.
+      futures::ProcessPoolExecutor executor({.max_workers = choice.workers,
+                                             .on_worker_death = futures::OnWorkerDeath::restart,
+                                             .limits = {.core_dumps = !choice.sandbox},
+                                             .sandbox = choice.sandbox});
       return use(executor);
     }
   }
@@ -79,13 +91,15 @@ void with_executor(ExecutorKind kind, std::size_t workers, Use&& use) {
 /// Applies `function` to every item and hands item and result to `take`, in order. Only a few items
 /// more than there are workers are under way at any time, so that ten thousand pictures need no
 /// more memory than ten. What a task could not report itself (its worker died, say) goes to
-/// `give_up` as text.
-template <class Function, class Items, class Take, class GiveUp>
-void run_all(ExecutorKind kind, std::size_t workers, Function function, const Items& items,
-             const Take& take, const GiveUp& give_up) {
-  with_executor(kind, workers, [&](auto& executor) {
-    const std::size_t ahead = kind == ExecutorKind::sequential ? 1 : 4 * workers;
-    auto results = executor.map(futures::MapOptions{.buffersize = ahead}, function, items);
+/// `give_up` as text. `prepare` makes of an item what the function is called with, in this thread
+/// and when its turn comes.
+template <class Function, class Items, class Take, class GiveUp, class Prepare = std::identity>
+void run_all(const ExecutorChoice& choice, Function function, const Items& items, const Take& take,
+             const GiveUp& give_up, const Prepare& prepare = {}) {
+  with_executor(choice, [&](auto& executor) {
+    const std::size_t ahead = choice.kind == ExecutorKind::sequential ? 1 : 4 * choice.workers;
+    auto results = executor.map(futures::MapOptions{.chunksize = 1, .buffersize = ahead}, function,
+                                items | std::views::transform(prepare));
     auto result = results.begin();
     std::string broken = "was not started";
     for (const auto& item : items) {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <exception>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "files.hpp"
@@ -70,11 +71,12 @@ Thumbnail thumbnail_of(const Image& image) {
   return {small.width, small.height, {small.pixels.begin(), small.pixels.end()}};
 }
 
-void process(const Job& job, Outcome& outcome) {
+/// From bytes to bytes. `read` gives the input, `write` takes the output.
+template <class Read, class Write>
+void process(const Job& job, Outcome& outcome, const Read& read, const Write& write) {
   if (!job.refusal.empty()) throw PictureError(job.refusal);
   Stopwatch watch;
-  Decoded decoded =
-      decode(read_file(job.input, job.limits.max_file_size), job.input, job.limits.max_pixels);
+  Decoded decoded = decode(read(), job.input, job.limits.max_pixels);
   Image& image = decoded.image;
   outcome.seconds.decode = watch.lap();
   outcome.width_before = image.width;
@@ -89,22 +91,56 @@ void process(const Job& job, Outcome& outcome) {
   if (job.wants_thumbnails) outcome.after = thumbnail_of(image);
 
   watch.lap();
-  write_file_whole(job.output, encode(image, job.format, job.quality), job.overwrite);
+  write(encode(image, job.format, job.quality));
   outcome.seconds.encode = watch.lap();
+}
+
+/// Why `step` failed; empty if it did not.
+template <class Step>
+std::string failure_of(const Step& step) {
+  try {
+    step();
+    return {};
+  } catch (const std::bad_alloc&) {
+    return "not enough memory";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
 }
 
 }  // namespace
 
 Outcome process_picture(const Job& job) {
   Outcome outcome;
-  try {
-    process(job, outcome);
-  } catch (const std::bad_alloc&) {
-    outcome.failure = "not enough memory";
-  } catch (const std::exception& error) {
-    outcome.failure = error.what();
-  }
+  outcome.failure = failure_of([&] {
+    process(
+        job, outcome, [&] { return read_file(job.input, job.limits.max_file_size); },
+        [&](const Bytes& bytes) { write_file_whole(job.output, bytes, job.overwrite); });
+  });
   return outcome;
+}
+
+Job with_content(Job job) {
+  if (!job.refusal.empty()) return job;
+  job.refusal = failure_of([&] { job.content = read_file(job.input, job.limits.max_file_size); });
+  return job;
+}
+
+Outcome process_in_memory(const Job& job) {
+  Outcome outcome;
+  outcome.failure = failure_of([&] {
+    process(
+        job, outcome, [&]() -> const Bytes& { return job.content; },
+        [&](Bytes bytes) { outcome.content = std::move(bytes); });
+  });
+  return outcome;
+}
+
+void write_content(const Job& job, Outcome& outcome) {
+  if (!outcome.ok()) return;
+  outcome.failure =
+      failure_of([&] { write_file_whole(job.output, outcome.content, job.overwrite); });
+  outcome.content = {};
 }
 
 }  // namespace image_processing

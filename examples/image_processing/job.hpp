@@ -2,7 +2,8 @@
 #pragma once
 
 // One picture's work as a plain function of plain values, so that it runs as well in a thread as in
-// another process. Paths travel, pixels do not.
+// another process. Paths travel, pixels do not; for a sandbox, whose workers can open no files, the
+// files' bytes do.
 
 #include <cereal/types/string.hpp>
 #include <cereal/types/vector.hpp>
@@ -13,6 +14,7 @@
 
 #include "codec.hpp"
 #include "filter_chain.hpp"
+#include "image.hpp"
 
 namespace image_processing {
 
@@ -36,10 +38,12 @@ struct Job {
   Limits limits;
   bool overwrite = false;
   bool wants_thumbnails = false;
+  Bytes content;  // of the input, for process_in_memory
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(input, output, refusal, filters, format, quality, limits, overwrite, wants_thumbnails);
+    archive(input, output, refusal, filters, format, quality, limits, overwrite, wants_thumbnails,
+            content);
   }
 };
 
@@ -55,7 +59,8 @@ struct Thumbnail {
   }
 };
 
-/// Seconds of one picture, by stage; reading belongs to decoding and writing to encoding.
+/// Seconds of one picture, by stage. Reading belongs to decoding and writing to encoding, unless
+/// another process does it.
 struct Stages {
   double decode = 0.0;
   double filter = 0.0;
@@ -74,12 +79,13 @@ struct Outcome {
   std::size_t width_after = 0, height_after = 0;
   Stages seconds;
   Thumbnail before, after;
+  Bytes content;  // of the output, from process_in_memory
 
   bool ok() const { return failure.empty(); }
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(failure, width_before, height_before, width_after, height_after, seconds, before,
-            after);
+    archive(failure, width_before, height_before, width_after, height_after, seconds, before, after,
+            content);
   }
 };
 
@@ -88,5 +94,13 @@ inline constexpr std::size_t thumbnail_width = 160, thumbnail_height = 120;
 
 /// Reads, filters and writes one picture. Whatever goes wrong is in the outcome.
 Outcome process_picture(const Job& job);
+
+// The same in three steps, of which the one in the middle touches no file.
+
+/// The job with the content of its input, or with the reason why there is none.
+Job with_content(Job job);
+Outcome process_in_memory(const Job& job);
+/// Writes what process_in_memory has made, and drops it.
+void write_content(const Job& job, Outcome& outcome);
 
 }  // namespace image_processing

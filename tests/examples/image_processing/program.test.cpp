@@ -71,6 +71,38 @@ TEST_CASE("image program: a folder is processed by each executor") {
   CHECK(count_files(folder / "out") == 4);  // and nothing unfinished
 }
 
+TEST_CASE("image program: in the sandbox the same comes out, and faulty files are named") {
+  const Folder folder;
+  fill(folder);
+  const std::vector<std::string> common = {"--workers", "2", "-r", "-f", "blur:1", "-q"};
+  const auto run_with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), common.begin(), common.end());
+    more.push_back(folder / "in");
+    return run(more);
+  };
+  CHECK(run_with({"-o", folder / "plain"}).status == 0);
+  write(folder / "in/text.png", Bytes{'h', 'e', 'l', 'l', 'o'});
+  write(folder / "in/empty.jpg", {});
+  const ProgramResult result = run_with({"--sandbox", "-o", folder / "out"});
+  CHECK(result.status == 1);
+  CHECK_THAT(result.err, contains("text.png: "));
+  CHECK_THAT(result.err, contains("empty.jpg: empty file"));
+  CHECK_THAT(result.err, contains("2 of 5 pictures could not be processed"));
+  for (const char* name : {"a.png", "b.jpg", "below/c.bmp"}) {
+    CHECK(read(folder / "out" / name) == read(folder / "plain" / name));
+  }
+}
+
+TEST_CASE("image program: only processes have a sandbox") {
+  const Folder folder;
+  fill(folder);
+  const ProgramResult result =
+      run({"--sandbox", "--executor", "thread", "-o", folder / "out", folder / "in"});
+  CHECK(result.status == 2);
+  CHECK_THAT(result.err, contains("--sandbox"));
+  CHECK_FALSE(exists(folder / "out"));
+}
+
 TEST_CASE("image program: compare finds the outputs of all executors identical") {
   const Folder folder;
   fill(folder);
