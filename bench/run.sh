@@ -7,12 +7,14 @@ usage() {
 Usage: bench/run.sh [OPTION...]
 
 Builds the benchmarks in Release and runs them: the library beside oneTBB, Asio, OpenMP,
-std::execution::par, std::async and a plain std::thread pool, and against what the machine allows.
+std::execution::par, std::async, a plain std::thread pool and Python, and against what the machine
+allows.
 Every result is checked; a wrong one fails the run. On Debian 12 as root it first installs what is
 missing; elsewhere it says what is missing and stops (status 3). Leave the machine alone meanwhile.
 
   --quick           a tenth of the work and fewer rounds: under 2 minutes on 2 CPUs, once built
-  --only T1,T4      these workloads (default: all, T1 to T14; bench/README.md says what they are)
+  --only T1,Q2      these workloads (default: all, T1 to T14, threads, and Q1 to Q5, processes;
+                    bench/README.md says what they are)
   --workers N       threads of every pool (default: as many as there are CPUs)
   --repetitions N   rounds in which each contestant runs once (default: 5, with --quick 2)
   --output FOLDER   where to write results.md and results.json (default: in the build folder)
@@ -74,18 +76,18 @@ wants() { case ",${only:-$1}," in *",$1,"*) ;; *) return 1 ;; esac; }
 only=$(printf %s "$only" | tr 'a-z ' 'A-Z,')
 for workload in $(printf %s "$only" | tr ',' ' '); do
   case $workload in
-    T[1-9] | T1[0-4]) ;;
+    T[1-9] | T1[0-4] | Q[1-5]) ;;
     *) fail_usage "--only: there is no workload $workload" ;;
   esac
 done
 
 . "$source_dir/cmake/packages.sh"
-packages='g++ cmake ninja-build python3 libbenchmark-dev libtbb-dev libasio-dev'
+packages='g++ cmake ninja-build python3 libbenchmark-dev libtbb-dev libasio-dev libcereal-dev'
 examples=OFF
 if wants T13; then packages="$packages valgrind"; fi
 if wants T14; then
   examples=ON
-  packages="$packages libcereal-dev libcli11-dev libcpp-httplib-dev libcurl4-openssl-dev libjpeg-dev
+  packages="$packages libcli11-dev libcpp-httplib-dev libcurl4-openssl-dev libjpeg-dev
     libssl-dev libstb-dev"
 fi
 # Any version of LLVM's OpenMP runtime will do.

@@ -38,6 +38,11 @@ WORKLOADS = {
     "T12": "Compile time of a minimal file at -O2",
     "T13": "Instructions for one submit, run, get",
     "T14": "The main example programs, sequential against parallel",
+    "Q1": "Calls in other processes: submit 20,000, get all; map",
+    "Q2": "Round trip of one call in another process",
+    "Q3": "A std::vector<char> to another process and back",
+    "Q4": "A process pool's whole life: construct, one task each, shut down",
+    "Q5": "From the SIGKILL of a worker to the exception",
 }
 
 QUICK_NOTE = "with `--quick`: a tenth of that work"
@@ -77,6 +82,16 @@ TARGETS = [
     ("T10/wait_finished_1000000", "ns/future", 100, []),
     ("T10/as_completed_finished_1000000", "ns/future", 100, []),
     ("T12/compile_time", "CPU s", 1.2, ["<thread> + <future>"]),
+    ("Q1/submit_get", "ns/task", 1000, []),
+    ("Q1/map_chunksize_1", "ns/element", 500, []),
+    ("Q1/map", "ns/element", 10, []),
+    ("Q2/round_trip", "p50 us", 1, []),
+    ("Q2/round_trip_after_sleep", "p50 us", 1.2, ["two pipes"]),
+    ("Q3/identity_1_MiB", "ms", 0.300, []),
+    ("Q3/identity_16_MiB", "ms", 8.39, []),
+    ("Q3/identity_64_MiB", "ms", 33.6, []),
+    ("Q4/whole_life", "p50 ms", 1.5, []),
+    ("Q5/death_noticed", "p99 ms", 1, []),
 ]
 
 
