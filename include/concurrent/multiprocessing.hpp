@@ -6,4 +6,5 @@
 #include <concurrent/multiprocessing/exceptions.hpp>
 #include <concurrent/multiprocessing/remote_error.hpp>
 #include <concurrent/multiprocessing/serialization.hpp>
+#include <concurrent/multiprocessing/shared_array.hpp>
 #include <concurrent/multiprocessing/start_method.hpp>

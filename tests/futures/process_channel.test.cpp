@@ -74,7 +74,7 @@ struct Channel {
     workers_mapping = concurrent::detail::os::SharedMapping(memory, sizeof(SharedBlock));
     ::new (mapping.begin()) SharedBlock;
     pool = PoolChannel(std::move(sockets.first), std::move(mapping));
-    worker = std::make_unique<WorkerChannel>(std::move(sockets.second), block(), 200);
+    worker = std::make_unique<WorkerChannel>(std::move(sockets.second), block(), nullptr, 200);
   }
   SharedBlock& block() const { return SharedBlock::of(workers_mapping); }
 
@@ -313,7 +313,7 @@ TEST_CASE("small and large requests arrive in order, and wake a worker that slee
     const std::size_t size = static_cast<std::size_t>(ticket % 50 == 0 ? 50000 : ticket % 90);
     ByteBuffer request = request_of(numbered(ticket, size));
     while (!channel.pool.has_room(request)) fetch();
-    channel.pool.send(request, ticket);
+    channel.pool.send(request, ticket, nullptr);
     channel.pool.wake_worker();
     // Now and then the worker has to sleep first; it says so.
     if (ticket % 40 == 0) {
@@ -344,8 +344,8 @@ TEST_CASE("a worker rings for its results if the pool listens, and only then") {
     channel.worker->send(reply, FrameKind::value, frame.task);
   };
   channel.pool.look();
-  channel.pool.send(first, 1);
-  channel.pool.send(second, 2);
+  channel.pool.send(first, 1, nullptr);
+  channel.pool.send(second, 2, nullptr);
   run_one();
   run_one();
   CHECK(bells() == 0);
@@ -353,7 +353,7 @@ TEST_CASE("a worker rings for its results if the pool listens, and only then") {
   channel.pool.listen();
   for (std::uint64_t ticket = 3; ticket < 6; ++ticket) {
     ByteBuffer next = request_of("c");
-    channel.pool.send(next, ticket);
+    channel.pool.send(next, ticket, nullptr);
   }
   run_one();
   CHECK(bells() == 1);  // before the task; for the two that lie there

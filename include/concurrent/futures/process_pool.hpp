@@ -234,6 +234,7 @@ auto ProcessPoolExecutor::launch(TaskOptions options, F&& fn, Args&&... args)
       process::PoolTaskPtr task(state);
       Future<R> future = detail::FutureAccess::adopt<R>(state);
       task->options = std::move(options);
+      task->request.draw_from(engine_->arena());
       process::begin_frame(task->request);
       try {
         process::RemoteCall<R, Function, std::decay_t<Args>...>::write(task->request, fn, args...);
@@ -291,6 +292,7 @@ void ProcessPoolExecutor::post(F&& fn, Args&&... args) {
       }
     }
     process::PoolTaskPtr task(new process::UnwatchedTask);
+    task->request.draw_from(engine_->arena());
     process::begin_frame(task->request);
     // Its result is of no interest, so it need not cross.
     process::RemoteCall<void, std::decay_t<F>, std::decay_t<Args>...>::write(task->request, fn,

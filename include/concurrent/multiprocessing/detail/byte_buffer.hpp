@@ -9,10 +9,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <new>
 #include <span>
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 namespace concurrent::multiprocessing {
 
@@ -24,6 +26,26 @@ struct CorruptDataError : std::runtime_error {
 
 namespace detail {
 
+/// Where large buffers come from instead of the heap.
+class BufferSource {
+ public:
+  struct Block {
+    std::byte* begin = nullptr;
+    std::size_t size = 0;
+  };
+
+  BufferSource() = default;
+  BufferSource(const BufferSource&) = delete;
+  BufferSource& operator=(const BufferSource&) = delete;
+
+  /// At least `size` bytes, aligned to 16; null where there are none, and the heap's will do.
+  virtual Block take(std::size_t size) noexcept = 0;
+  virtual void give_back(Block block) noexcept = 0;
+
+ protected:
+  ~BufferSource() = default;
+};
+
 /// A growable buffer of bytes that never initialises what it will overwrite, and lets the system
 /// move whole pages when it grows. Its start is aligned for every fundamental type.
 ///
@@ -34,18 +56,50 @@ class ByteBuffer {
   ByteBuffer(ByteBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)),
         size_(std::exchange(other.size_, 0)),
-        capacity_(std::exchange(other.capacity_, 0)) {}
+        capacity_(std::exchange(other.capacity_, 0)),
+        source_(other.source_),
+        kept_(std::move(other.kept_)),
+        lent_(std::exchange(other.lent_, false)) {}
   ByteBuffer& operator=(ByteBuffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     std::swap(capacity_, other.capacity_);
+    std::swap(source_, other.source_);
+    std::swap(kept_, other.kept_);
+    std::swap(lent_, other.lent_);
     return *this;
   }
-  ~ByteBuffer() { std::free(data_); }
+  ~ByteBuffer() { release(); }
+
+  /// What is too large for the heap comes from there from now on. The source outlives the buffer.
+  void draw_from(BufferSource* source) noexcept { source_ = source; }
+  /// Whether it lies in what its source has given.
+  [[nodiscard]] bool lent() const noexcept { return lent_; }
+  /// Somebody else has what the source has given.
+  void leave() noexcept {
+    data_ = nullptr;
+    size_ = capacity_ = 0;
+    lent_ = false;
+  }
+
+  using Kept = std::vector<std::shared_ptr<const void>>;
+  /// For memory that is shared with the reader: it must stay until the message has been read, and
+  /// what came of it. @throws std::logic_error where no memory is shared; std::bad_alloc
+  void keep(std::shared_ptr<const void> part) {
+    if (source_ == nullptr) {
+      throw std::logic_error(
+          "a SharedArray cannot cross to this process pool: its workers share no memory (.sandbox "
+          "or .limits.address_space)");
+    }
+    if (kept_ == nullptr) kept_ = std::make_unique<Kept>();
+    kept_->push_back(std::move(part));
+  }
+  [[nodiscard]] std::unique_ptr<Kept> take_kept() noexcept { return std::move(kept_); }
 
   [[nodiscard]] std::byte* data() noexcept { return data_; }
   [[nodiscard]] const std::byte* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
 
@@ -65,9 +119,10 @@ class ByteBuffer {
   /// Gives the memory back, unless it is so little that the next message can use it.
   void clear(std::size_t keep_at_most = 0) noexcept {
     size_ = 0;
-    if (capacity_ <= keep_at_most) return;
-    std::free(std::exchange(data_, nullptr));
-    capacity_ = 0;
+    kept_.reset();
+    if (!lent_ && capacity_ <= keep_at_most) return;
+    release();
+    leave();
   }
 
  private:
@@ -80,17 +135,49 @@ class ByteBuffer {
     if (capacity_ != 0 && wanted < half_more) wanted = half_more;
     if (wanted < smallest) wanted = smallest;
     wanted = (wanted + 15) / 16 * 16;  // room for the padding behind a message
+    if (source_ != nullptr && wanted >= large && grow_in_source(wanted)) return;
+    if (lent_) {
+      move_to(static_cast<std::byte*>(std::malloc(wanted)), wanted);
+      lent_ = false;
+      return;
+    }
     void* const moved = std::realloc(data_, wanted);
     if (moved == nullptr) throw std::bad_alloc();
     data_ = static_cast<std::byte*>(moved);
     capacity_ = wanted;
   }
 
+  bool grow_in_source(std::size_t wanted) noexcept {
+    const BufferSource::Block block = source_->take(wanted);
+    if (block.begin == nullptr) return false;
+    move_to(block.begin, block.size);
+    lent_ = true;
+    return true;
+  }
+  void move_to(std::byte* to, std::size_t capacity) {
+    if (to == nullptr) throw std::bad_alloc();
+    if (size_ != 0) std::memcpy(to, data_, size_);
+    release();
+    data_ = to;
+    capacity_ = capacity;
+  }
+  void release() noexcept {
+    if (lent_) {
+      source_->give_back({data_, capacity_});
+    } else {
+      std::free(data_);
+    }
+  }
+
   static constexpr std::size_t smallest = 128;
+  static constexpr std::size_t large = std::size_t{16} * 1024;
 
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
+  BufferSource* source_ = nullptr;
+  std::unique_ptr<Kept> kept_;
+  bool lent_ = false;
 };
 
 /// Reads a message from its begin to its end and never beyond.

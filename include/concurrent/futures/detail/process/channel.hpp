@@ -20,6 +20,7 @@
 #include <concurrent/detail/os/shared_memory.hpp>
 #include <concurrent/futures/detail/process/active_wait.hpp>
 #include <concurrent/futures/detail/process/frame.hpp>
+#include <concurrent/futures/detail/process/message_areas.hpp>
 #include <concurrent/futures/detail/process/shared_block.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -35,9 +36,10 @@ namespace os = concurrent::detail::os;
 /// socket now is kept, and the owner pumps both directions whenever the descriptor is ready, so
 /// that everything may be full at once.
 ///
-/// Small requests and results travel in the rings. A large request is announced in the ring and
-/// follows in the socket, so requests keep their order; a large result comes through the socket,
-/// and may come after results of later tasks.
+/// Small requests and results travel in the rings, large ones in the arena, where the rings say.
+/// Where the arena has no room, a large request is announced in the ring and follows in the socket,
+/// so requests keep their order; a large result comes through the socket, and may come after
+/// results of later tasks.
 ///
 /// **Thread safety** none, but for revoke(); whoever drives the pool owns it.
 class PoolChannel {
@@ -72,11 +74,17 @@ class PoolChannel {
   }
   /// Whether the next request fits into the ring.
   [[nodiscard]] bool has_room(const ByteBuffer& request) noexcept {
-    return requests_.reserve(is_small(request) ? request.size() - header_size : 0) != nullptr;
+    return requests_.reserve(is_small(request) ? request.size() - header_size
+                                               : sizeof(RequestArea)) != nullptr;
   }
-  /// Hands a task to a worker that has none; wake_worker() should follow. A large request is moved
-  /// away, and pump_out() should follow. Has done nothing if it throws. @pre has_room
-  void send(ByteBuffer& request, std::uint64_t ticket);
+  /// Tells the worker where it may write results. @pre nothing was sent before
+  void grant(const AreaMessage& area) noexcept {
+    put(FrameKind::result_area, 0, std::as_bytes(std::span(&area, 1)));
+  }
+  /// Hands a task to a worker that has none; wake_worker() should follow. A request in the arena
+  /// must stay until the result is read, or the worker has ended. Another large one is moved away,
+  /// and pump_out() should follow. Has done nothing if it throws. @pre has_room
+  void send(ByteBuffer& request, std::uint64_t ticket, const Arena* arena);
   /// Whether a task with that ticket can be revocable: the last one in its slot is forgotten.
   [[nodiscard]] bool slot_is_free(std::uint64_t ticket) const noexcept {
     const std::uint64_t last = block().slot(ticket).load(std::memory_order_acquire);  // T4
@@ -163,7 +171,7 @@ class WorkerChannel {
  public:
   /// Moves the socket out of the way of tasks that close all descriptors up to 1024.
   /// `spin`: how many turns to wait actively before sleeping.
-  WorkerChannel(os::Descriptor socket, SharedBlock& block, int spin) noexcept;
+  WorkerChannel(os::Descriptor socket, SharedBlock& block, const Arena* arena, int spin) noexcept;
 
   /// Waits for the next task. False: the pool has closed its end.
   bool receive(Frame& frame);
@@ -171,7 +179,11 @@ class WorkerChannel {
   void forget() noexcept {
     assembler_.forget_large();
     requests_.give_back();
+    areas_.lend_request(std::exchange(request_area_, {}));
+    if (areas_.waits_for_reader() && results_.all_consumed()) areas_.all_is_read();
   }
+  /// Where large results should be written.
+  [[nodiscard]] multiprocessing::detail::BufferSource& areas() noexcept { return areas_; }
   /// Sends the outcome of the task that was received last.
   void send(ByteBuffer& frame, FrameKind kind, std::uint64_t task);
   /// Sends through the socket in any case.
@@ -204,6 +216,9 @@ class WorkerChannel {
   ino_t inode_ = 0;
   os::ProcessMark here_;
   FrameAssembler assembler_;
+  const Arena* arena_;                 // null: there is none
+  std::span<std::byte> request_area_;  // of the task that was received, until it is read
+  WorkerAreas areas_;
   SharedBlock& block_;
   RingReader requests_;
   RingWriter results_;
@@ -239,9 +254,12 @@ inline void PoolChannel::put(FrameKind kind, std::uint64_t ticket,
   requests_.publish(static_cast<std::uint32_t>(kind), ticket, payload.size());
 }
 
-inline void PoolChannel::send(ByteBuffer& request, std::uint64_t ticket) {
-  if (is_small(request)) {
-    return put(FrameKind::task, ticket, request.bytes().subspan(header_size));
+inline void PoolChannel::send(ByteBuffer& request, std::uint64_t ticket, const Arena* arena) {
+  const std::span<const std::byte> payload = request.bytes().subspan(header_size);
+  if (is_small(request)) return put(FrameKind::task, ticket, payload);
+  if (request.lent()) {
+    const RequestArea area{arena->message_of(payload), request.capacity() - header_size};
+    return put(FrameKind::area_task, ticket, std::as_bytes(std::span(&area, 1)));
   }
   finish_frame(request, FrameKind::task, ticket);
   unsent_.push_back(std::move(request));  // first what may throw
@@ -305,8 +323,10 @@ PoolChannel::Status PoolChannel::pump_in(Receive&& receive, bool drain) {
   return Status::open;
 }
 
-inline WorkerChannel::WorkerChannel(os::Descriptor socket, SharedBlock& block, int spin) noexcept
+inline WorkerChannel::WorkerChannel(os::Descriptor socket, SharedBlock& block, const Arena* arena,
+                                    int spin) noexcept
     : socket_(std::move(socket)),
+      arena_(arena),
       block_(block),
       requests_(block.requests, block.request_bytes, SharedBlock::ring_capacity),
       results_(block.results, block.result_bytes, SharedBlock::ring_capacity),
@@ -356,17 +376,35 @@ inline void WorkerChannel::wait_for(short events) const noexcept {
 inline bool WorkerChannel::receive(Frame& frame) {
   for (;;) {
     forget();
+    areas_.forget_request();
     RingMessage message;
     switch (requests_.next(message)) {
       case RingReader::Result::message:
         // The task may take long, so that results should be on their way before.
         ring_for_results();
         if (!take(message)) continue;
-        if (message.kind == static_cast<std::uint32_t>(FrameKind::large_task)) {
-          if (!receive_frame(frame)) return false;
-          if (frame.kind != FrameKind::task || frame.task != message.tag) ::_exit(corrupt_channel);
-        } else {
-          frame = {FrameKind::task, message.tag, message.payload};
+        switch (static_cast<FrameKind>(message.kind)) {
+          case FrameKind::result_area: {
+            AreaMessage area;
+            std::memcpy(&area, message.payload.data(), sizeof area);
+            areas_.grant(arena_->bytes_of(area));
+            continue;
+          }
+          case FrameKind::large_task:
+            if (!receive_frame(frame)) return false;
+            if (frame.kind != FrameKind::task || frame.task != message.tag) {
+              ::_exit(corrupt_channel);
+            }
+            break;
+          case FrameKind::area_task: {
+            RequestArea area;
+            std::memcpy(&area, message.payload.data(), sizeof area);
+            request_area_ = arena_->bytes_of({area.message.offset, area.capacity});
+            frame = {FrameKind::task, message.tag, arena_->bytes_of(area.message)};
+            break;
+          }
+          default:
+            frame = {FrameKind::task, message.tag, message.payload};
         }
         received_ = std::chrono::steady_clock::now();
         return true;
@@ -470,19 +508,33 @@ inline void WorkerChannel::ring_for_results() {
 inline void WorkerChannel::send(ByteBuffer& frame, FrameKind kind, std::uint64_t task) {
   const std::size_t size = frame.size() - header_size;
   if (!here_.is_here()) ::_exit(lost_channel);
-  bool through_ring = size <= SharedBlock::largest_message;
+  const bool in_arena = frame.lent() && kind == FrameKind::value;
+  bool through_ring = in_arena || size <= SharedBlock::largest_message;
   if (std::chrono::steady_clock::now() - received_ >= too_short_for_harm) {
     check_that_it_is_ours();
     through_ring = through_ring && socket_is_quiet();
+  }
+  if (through_ring && in_arena) {
+    const AreaMessage area = arena_->message_of(frame.bytes().subspan(header_size));
+    if (std::byte* const room = results_.reserve(sizeof area)) {
+      std::memcpy(room, &area, sizeof area);
+      areas_.sent(frame.data());
+      frame.leave();
+      results_.publish(static_cast<std::uint32_t>(FrameKind::area_value), task, sizeof area);
+      return;
+    }
+    through_ring = false;
   }
   if (through_ring) {
     if (std::byte* const room = results_.reserve(size)) {
       if (size != 0) std::memcpy(room, frame.data() + header_size, size);
       results_.publish(static_cast<std::uint32_t>(kind), task, size);
+      if (frame.lent()) frame.clear();
       return;
     }
   }
   send_frame(frame, kind, task);
+  if (frame.lent()) frame.clear();
 }
 
 inline void WorkerChannel::send_frame(ByteBuffer& frame, FrameKind kind, std::uint64_t task) {

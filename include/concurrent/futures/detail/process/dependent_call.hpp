@@ -105,6 +105,7 @@ class DependentCall final : public WaitingCall,
 
   void send() noexcept {
     try {
+      task_->request.draw_from(engine_->arena());
       begin_frame(task_->request);
       const auto values =
           std::apply([](auto&... args) { return std::tuple_cat(value_of(args)...); }, args_);

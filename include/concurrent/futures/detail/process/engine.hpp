@@ -28,6 +28,7 @@
 #include <concurrent/futures/detail/process/control.hpp>
 #include <concurrent/futures/detail/process/driver_role.hpp>
 #include <concurrent/futures/detail/process/fork_server.hpp>
+#include <concurrent/futures/detail/process/message_areas.hpp>
 #include <concurrent/futures/detail/process/pool_task.hpp>
 #include <concurrent/futures/detail/process/ready_queue.hpp>
 #include <concurrent/futures/detail/process/waiting_list.hpp>
@@ -35,6 +36,7 @@
 #include <concurrent/futures/errors.hpp>
 #include <concurrent/futures/on_worker_death.hpp>
 #include <concurrent/futures/when_full.hpp>
+#include <concurrent/multiprocessing/detail/shared_heap.hpp>
 #include <concurrent/multiprocessing/exceptions.hpp>
 #include <condition_variable>
 #include <cstddef>
@@ -153,6 +155,8 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
            role_.mine() || Cancelling::here(*this);
   }
   [[nodiscard]] bool in_other_process() const noexcept { return !here_.is_here(); }
+  /// Where large requests should be written; null: on the heap.
+  [[nodiscard]] multiprocessing::detail::BufferSource* arena() noexcept { return arena_.get(); }
   /// The pool is going away: waits for its end, except in the manager thread itself.
   void abandon() noexcept;
 
@@ -171,6 +175,8 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   static_assert(most_tasks_at_a_time <= SharedBlock::slot_count);
   /// So long may a worker with tasks behind its first show no result.
   static constexpr std::chrono::microseconds patience_with_queue{1000};
+  /// What a worker may use for a result whose request has no room for it.
+  static constexpr std::size_t results_at_a_time = std::size_t{80} << 20U;
   /// How long the manager naps while others do its work, and while it does it itself.
   static constexpr std::chrono::microseconds long_nap{200};
   static constexpr std::chrono::microseconds short_nap{50};
@@ -207,6 +213,9 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   std::size_t fetch_results(Key key, WorkerRecord& worker, Driver driver);
   void settle(Key key, WorkerRecord& worker) noexcept;
   void note_progress(WorkerRecord& worker, std::size_t results) noexcept;
+  [[nodiscard]] std::span<const std::byte> value_in_arena(std::span<const std::byte> payload,
+                                                          const WorkerRecord& worker,
+                                                          const PoolTask& task) const noexcept;
   void finish_task(Key key, WorkerRecord& worker, const Frame& frame);
   void complete(PoolTask& task, const WorkerRecord& worker, FrameKind kind,
                 std::span<const std::byte> payload);
@@ -252,6 +261,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   void end_server() noexcept;
 
   EngineOptions options_;
+  const std::unique_ptr<Arena> arena_;  // null: workers have limits, or must not see other's data
   const pid_t owner_ = ::getpid();
   const os::ProcessMark here_;
   const int turns_;  // for which a thread that waits does it actively

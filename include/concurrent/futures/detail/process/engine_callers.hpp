@@ -14,9 +14,21 @@ inline int turns_of_waiting() noexcept {
   return turns;
 }
 
+/// Null for workers that are not to see what others send and receive, or cannot.
+inline std::unique_ptr<Arena> make_arena(const WorkerSetup& workers) {
+  // Pools are many, and addresses not without end.
+  constexpr std::size_t largest = std::size_t{64} << 30U;
+  if (workers.sandbox || workers.limits.address_space) return nullptr;
+  multiprocessing::detail::SharedHeap::instance();  // now, so that the workers inherit it
+  return std::make_unique<Arena>(largest);
+}
+
 inline Engine::Engine(EngineOptions options)
-    : options_(std::move(options)), turns_(turns_of_waiting()) {
+    : options_(std::move(options)),
+      arena_(make_arena(options_.worker)),
+      turns_(turns_of_waiting()) {
   options_.worker.spin = turns_;
+  options_.worker.arena = arena_.get();
   poller_.add(alarm_.descriptor(), alarm_key);
   os::SocketPair control = os::socket_pair(SOCK_SEQPACKET);
   os::Descriptor parent = os::open_process(owner_);
@@ -53,6 +65,7 @@ inline void Engine::check_open() const {
 
 inline void Engine::push(PoolTaskPtr& task) {
   if (task->options.priority != 0 && !std::exchange(priorities_differ_, true)) alarm_.call();
+  task->kept = task->request.take_kept();
   ready_.push(task);
   ++unfinished_;
 }
@@ -288,6 +301,10 @@ inline bool Engine::end_running(PoolTask& task) noexcept {
         task.begin_cancelling()) {
       cancelled = true;
       ended = std::exchange(worker.tasks.back().task, std::move(stub));
+      // The worker may be writing there still.
+      worker.tasks.back().task->request = std::move(ended->request);
+      worker.tasks.back().task->sent = std::move(ended->sent);
+      worker.tasks.back().task->kept = std::move(ended->kept);
       worker.doom = WorkerRecord::Doom::cancelled;
       os::signal_process(worker.process, SIGKILL);
     }

@@ -244,7 +244,10 @@ inline void Engine::break_pool(const std::string& why, PoolTaskPtr culprits_task
     closed_.store(true, std::memory_order_release);
     for (auto& [key, worker] : workers_) {
       take_back_all(worker);
-      for (auto& handed : worker.tasks) running.emplace_back(worker.pid, std::move(handed.task));
+      for (auto& handed : worker.tasks) {
+        if (handed.task->kept != nullptr) worker.kept.push_back(std::move(handed.task->kept));
+        running.emplace_back(worker.pid, std::move(handed.task));
+      }
       worker.tasks.clear();
       os::signal_process(worker.process, SIGKILL);
     }

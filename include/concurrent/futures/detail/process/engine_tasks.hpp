@@ -89,16 +89,19 @@ inline void Engine::hand_over(PoolTaskPtr& task) {
   const bool last_attempt = task->deaths == task->options.max_retries;
   const Deadline deadline = task->options.timeout.deadline();
   const bool alone = !small || !deadline.never() || task->deaths != 0;
-  ByteBuffer large;  // is sent away
-  if (!small && last_attempt) large = std::move(task->request);
-  if (!small && !last_attempt) large.append(task->request.data(), task->request.size());
+  // A large one is sent away, or overwritten.
+  ByteBuffer& request = small || last_attempt ? task->request : task->sent;
+  if (!small && !last_attempt) {
+    request.draw_from(arena());
+    request.append(task->request.data(), task->request.size());
+  }
   {
     // Cancelling a running task takes it from its worker, under the mutex too.
     const std::scoped_lock lock(mutex_);
     if (task->wanted()) {  // it may have been cancelled while it waited for another attempt
       WorkerRecord::Handed& handed = worker.tasks.emplace_back();
       try {
-        worker.channel.send(small ? task->request : large, worker.next_ticket);
+        worker.channel.send(request, worker.next_ticket, arena_.get());
       } catch (...) {
         worker.tasks.pop_back();
         throw;
@@ -256,10 +259,15 @@ inline std::size_t Engine::fetch_results(Key key, WorkerRecord& worker, Driver d
         more = got == RingReader::Result::message;
         if (got == RingReader::Result::corrupt) corrupt = true;
         if (!more) break;
-        const auto kind = static_cast<FrameKind>(message.kind);
+        auto kind = static_cast<FrameKind>(message.kind);
+        std::span<const std::byte> payload = message.payload;
         const auto handed =
             std::find_if(worker.tasks.begin(), worker.tasks.end(),
                          [&](const auto& each) { return each.ticket == message.tag; });
+        if (kind == FrameKind::area_value && handed != worker.tasks.end()) {
+          payload = value_in_arena(payload, worker, *handed->task);
+          if (!payload.empty()) kind = FrameKind::value;
+        }
         corrupt =
             handed == worker.tasks.end() || (kind != FrameKind::value && kind != FrameKind::error);
         const bool leave = driver == Driver::passer_by &&
@@ -273,7 +281,7 @@ inline std::size_t Engine::fetch_results(Key key, WorkerRecord& worker, Driver d
           }
           break;
         }
-        results[count++] = {std::move(handed->task), kind, message.payload};
+        results[count++] = {std::move(handed->task), kind, payload};
         worker.tasks.erase(handed);
       }
       if (count != 0) {
@@ -361,10 +369,31 @@ inline void Engine::finish_task(Key key, WorkerRecord& worker, const Frame& fram
   tasks_done(1);
 }
 
+/// Empty if the worker must not write there: it has lied.
+inline std::span<const std::byte> Engine::value_in_arena(std::span<const std::byte> payload,
+                                                         const WorkerRecord& worker,
+                                                         const PoolTask& task) const noexcept {
+  AreaMessage area;
+  if (arena_ == nullptr || payload.size() != sizeof area) return {};
+  std::memcpy(&area, payload.data(), sizeof area);
+  const std::span<const std::byte> value = arena_->bytes_of(area);
+  const auto holds_value = [&](std::span<const std::byte> whole) {
+    return value.data() >= whole.data() && value.size() <= whole.size() &&
+           static_cast<std::size_t>(value.data() - whole.data()) <= whole.size() - value.size();
+  };
+  for (const ByteBuffer* const request : {&task.request, &task.sent}) {
+    if (request->lent() && holds_value({request->data(), request->capacity()})) return value;
+  }
+  return holds_value(worker.results.bytes()) ? value : std::span<const std::byte>();
+}
+
 inline void Engine::complete(PoolTask& task, const WorkerRecord& worker, FrameKind kind,
                              std::span<const std::byte> payload) {
   try {
-    task.request = ByteBuffer();
+    // The result may lie where the request was.
+    const ByteBuffer request = std::move(task.request);
+    const ByteBuffer sent = std::move(task.sent);
+    const auto kept = std::move(task.kept);
     ByteReader reader(payload);
     if (kind == FrameKind::value) return task.succeed(reader);
     std::exception_ptr error = multiprocessing::detail::read_exception(reader);

@@ -75,6 +75,8 @@ inline void Engine::worker_started(
     worker->process = std::move(process);
     worker->key = key;
     worker->channel = std::move(channel);
+    if (arena_ != nullptr) worker->results = AreaLease(*arena_, results_at_a_time);
+    if (worker->results) worker->channel.grant(arena_->message_of(worker->results.bytes()));
     if (stopped_by_ != nullptr) os::signal_process(worker->process, stop_signal_);
   }
   ++starting_;
@@ -271,6 +273,9 @@ inline void Engine::receive(Key key, WorkerRecord& worker, const Frame& frame) {
     case FrameKind::task:
     case FrameKind::revocable_task:
     case FrameKind::large_task:
+    case FrameKind::area_task:
+    case FrameKind::result_area:
+    case FrameKind::area_value:
       break;
   }
   if (worker.state == State::lost) return;

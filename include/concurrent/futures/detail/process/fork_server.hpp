@@ -21,6 +21,7 @@
 #include <concurrent/detail/os/socket.hpp>
 #include <concurrent/futures/detail/process/control.hpp>
 #include <concurrent/futures/detail/process/worker.hpp>
+#include <concurrent/multiprocessing/detail/shared_heap.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -73,6 +74,7 @@ class ForkServer {
   ::setsid();  // neither Ctrl-C nor a closed terminal is for the server
   os::discard_inherited_output();
   os::give_back_free_memory();
+  if (setup.arena == nullptr) multiprocessing::detail::SharedHeap::instance().leave();
   // What outlives a worker becomes a child of the server, and so can be found when the parent dies.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   try {

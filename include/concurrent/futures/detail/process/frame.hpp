@@ -27,6 +27,10 @@ enum class FrameKind : std::uint32_t {
   // In the ring of requests only:
   revocable_task,  // a task that waits behind another, and may be revoked
   large_task,      // no payload: the task's frame follows in the socket
+  area_task,       // a RequestArea: the task lies in the arena
+  result_area,     // an AreaMessage: where the worker may write results
+  // In the ring of results only:
+  area_value,  // an AreaMessage: the value lies in the arena
 };
 
 /// Its check lets the reader tell a frame from whatever else may have been written to the socket.

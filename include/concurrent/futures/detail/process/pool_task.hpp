@@ -78,6 +78,8 @@ class PoolTask {
   std::uint64_t number = 0;  // in the order in which they became ready
   TaskOptions options{};
   ByteBuffer request;
+  ByteBuffer sent;  // a copy of it, if it may have to be sent again, until the result is read
+  std::unique_ptr<ByteBuffer::Kept> kept;  // what the request refers to
   // Which worker has it, under the engine's mutex; 0: none.
   std::uint64_t worker = 0;
   std::uint64_t ticket = 0;
@@ -142,6 +144,9 @@ class FutureTask final : public State<R>, public PoolTask {
   void release_task() noexcept override {
     // Whoever drops it has had no memory.
     if (!this->done()) fail(std::make_exception_ptr(std::bad_alloc()));
+    request = {};  // before the engine may go
+    sent = {};
+    kept.reset();
     this->release();
   }
 

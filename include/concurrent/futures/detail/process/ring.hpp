@@ -84,8 +84,8 @@ class RingWriter {
   void publish(std::uint32_t kind, std::uint64_t tag, std::size_t payload) noexcept;
   /// Whether the reader has given back all that was published.
   [[nodiscard]] bool all_consumed() const noexcept {
-    // relaxed: nothing is read through it
-    return indexes_->consumed.load(std::memory_order_relaxed) == position_;
+    // acquire: pairs with R3, so that what messages refer to may be overwritten
+    return indexes_->consumed.load(std::memory_order_acquire) == position_;
   }
 
  private:

@@ -45,8 +45,9 @@ struct UnreadableTask {
 /// What is the same for all workers of a pool. Lives in memory that all of them inherited.
 struct WorkerSetup {
   std::function<void()> initializer;
-  std::size_t max_tasks = 0;  // 0: no limit
-  int spin = 0;               // how many turns a worker waits actively before it sleeps
+  std::size_t max_tasks = 0;     // 0: no limit
+  const Arena* arena = nullptr;  // of the pool; null: it has none
+  int spin = 0;                  // how many turns a worker waits actively before it sleeps
   WorkerLimits limits{};
   bool sandbox = false;
 };
@@ -55,7 +56,9 @@ struct WorkerSetup {
 class Worker {
  public:
   Worker(os::Descriptor channel, SharedBlock& block, const WorkerSetup& setup)
-      : channel_(std::move(channel), block, setup.spin), setup_(setup) {}
+      : channel_(std::move(channel), block, setup.arena, setup.spin), setup_(setup) {
+    reply_.draw_from(&channel_.areas());
+  }
 
   [[noreturn]] void run() {
     initialize();
@@ -131,7 +134,7 @@ class Worker {
     try {
       multiprocessing::detail::write_exception(reply_, error);
     } catch (...) {  // out of memory: freeing the reply gives back more than this needs
-      reply_ = ByteBuffer();
+      reply_.clear();
       begin_frame(reply_);
       multiprocessing::detail::write_exception(reply_, std::make_exception_ptr(std::bad_alloc()));
     }

@@ -12,7 +12,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
+#include <vector>
 
 namespace concurrent::futures::detail::process {
 
@@ -40,6 +42,9 @@ struct WorkerRecord {
   std::uint64_t key = 0;   // the engine's name for it
   os::Descriptor process;  // a pidfd
   PoolChannel channel;
+  AreaLease results;  // where it may write large ones
+  // What the tasks refer to that it was running when the pool broke: it may still write there.
+  std::vector<std::unique_ptr<ByteBuffer::Kept>> kept;
   State state = State::starting;
   bool ready = false;  // its initializer has run
   bool waits_for_write = false;
