@@ -30,6 +30,7 @@
 #include <cereal/types/valarray.hpp>
 #include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
+#include <concurrent/detail/os/huge_pages.hpp>
 #include <concurrent/multiprocessing/detail/byte_buffer.hpp>
 #include <concurrent/multiprocessing/detail/trivial_transfer.hpp>
 #include <cstddef>
@@ -223,6 +224,11 @@ void read_range(ByteReader& reader, T& range) {
   if (count == 0) {
     range.clear();
     return;
+  }
+  if (count > range.capacity()) {
+    range.reserve(static_cast<std::size_t>(count));
+    concurrent::detail::os::advise_huge_pages(range.data(),
+                                              static_cast<std::size_t>(count) * sizeof(Element));
   }
   if constexpr (alignof(Element) <= message_alignment) {
     const auto* const first = static_cast<const Element*>(static_cast<const void*>(bytes));
