@@ -517,6 +517,13 @@ TEST_CASE("a worker's death is noticed although the fork server is stopped") {
   CHECK_THAT(failure_of(task), contains("worker process " + std::to_string(board()->pid[0])));
 }
 
+TEST_CASE("a pool ends although an idle worker of it has been stopped") {
+  std::optional<ProcessPoolExecutor> executor(std::in_place, std::size_t{1});
+  ::kill(executor->submit(pid_of_worker).result(), SIGSTOP);
+  executor.reset();
+  CHECK(children().empty());
+}
+
 TEST_CASE("when many workers die under load, every future has exactly one outcome") {
   for (int round = 0; round < 15; ++round) {
     const SharedBoard shared;

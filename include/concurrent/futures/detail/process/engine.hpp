@@ -177,6 +177,9 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   static constexpr std::chrono::microseconds patience_with_queue{1000};
   /// What a worker may use for a result whose request has no room for it.
   static constexpr std::size_t results_at_a_time = std::size_t{80} << 20U;
+  static constexpr std::chrono::seconds patience_at_the_end{1};
+  /// When to ask the fork server again that could not be told.
+  static constexpr std::chrono::milliseconds pause_before_asking_again{10};
   /// How long the manager naps while others do its work, and while it does it itself.
   static constexpr std::chrono::microseconds long_nap{200};
   static constexpr std::chrono::microseconds short_nap{50};

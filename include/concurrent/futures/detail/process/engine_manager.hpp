@@ -287,9 +287,15 @@ inline void Engine::end_workers() {
     poller_.remove(worker.channel.descriptor());
     worker.channel.close();
   }
+  Deadline reminder(Clock::now() + patience_at_the_end);
   while (server_alive_ && (!workers_.empty() || requested_ != 0)) {
-    handle_all(poller_.wait(next_deadline()));
+    const Deadline next = next_deadline();
+    handle_all(poller_.wait(next.at() < reminder.at() ? next : reminder));
     check_deadlines();
+    if (!reminder.passed()) continue;
+    // Somebody may have stopped one, which then does not see that it is to end.
+    for (auto& [key, worker] : workers_) os::signal_process(worker.process, SIGCONT);
+    reminder = Deadline(Clock::now() + patience_at_the_end);
   }
   for (auto& [key, worker] : workers_) {  // without their server
     ::kill(-worker.pid, SIGKILL);

@@ -16,7 +16,11 @@ inline void Engine::request_workers(std::size_t wanted) {
   if (!may_start_ || wanted <= coming || all >= options_.max_workers) return;
   for (std::size_t count = (std::min)(wanted - coming, options_.max_workers - all); count != 0;
        --count) {
-    if (!tell_server({ServerRequest::Kind::start_worker, 0, 0})) return;
+    if (!tell_server({ServerRequest::Kind::start_worker, 0, 0})) {
+      plan_changed_ = true;
+      next_due_ = Deadline((std::min)(next_due_.at(), Clock::now() + pause_before_asking_again));
+      return;
+    }
     ++requested_;
   }
 }
