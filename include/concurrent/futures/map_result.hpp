@@ -3,6 +3,7 @@
 
 // What map returns. Counterpart: the generator that Executor.map returns.
 
+#include <concurrent/detail/os/huge_pages.hpp>
 #include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/map_feeder.hpp>
 #include <concurrent/futures/detail/map_task.hpp>
@@ -343,7 +344,7 @@ void MapResult<R>::for_each_run(Consume consume) {
 template <class R>
     auto MapResult<R>::to_vector() && requires(!std::is_reference_v<R>) {
   std::vector<value_type> results;
-  if (feeder_ == nullptr) results.reserve(count_left());
+  if (feeder_ == nullptr) concurrent::detail::os::reserve_for_filling(results, count_left());
   for_each_run([&results](Stored* from, Stored* end) {
     if constexpr (std::is_void_v<R>) {
       results.resize(results.size() + static_cast<std::size_t>(end - from));

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/futex.hpp>
+#include <concurrent/detail/os/huge_pages.hpp>
 #include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/helper.hpp>
 #include <concurrent/futures/detail/state.hpp>
@@ -37,6 +38,7 @@ class Completions {
   Completions& operator=(const Completions&) = delete;
 
   /// Takes over a reference to a state. A state that is done already counts as completed now.
+  /// @pre next() was not called yet
   void add(StateBase* state) noexcept;
   /// The next completed state, its reference handed over. Null: the deadline passed, or no state is
   /// left. In a worker, runs what the set waits for before it sleeps.
@@ -53,6 +55,14 @@ class Completions {
     [[nodiscard]] Kind kind() const noexcept override { return Kind::waiter; }
 
     Completions* owner = nullptr;
+
+    // The first touch of so much memory costs as much as all else.
+    static void* operator new[](std::size_t size) {
+      void* const entries = ::operator new(size);
+      concurrent::detail::os::advise_huge_pages(entries, size);
+      return entries;
+    }
+    static void operator delete[](void* entries) noexcept { ::operator delete(entries); }
 
    private:
     friend class Completions;
@@ -71,11 +81,12 @@ class Completions {
   void release() noexcept;
 
   std::unique_ptr<Entry[]> entries_;
-  std::size_t added_ = 0;    // the consumer's
-  std::size_t left_ = 0;     // the consumer's
-  std::size_t helped_ = 0;   // the consumer's: entries before it were offered to the helper
-  bool more_later_ = false;  // the consumer's: some of these may be worth another offer
-  Entry* ready_ = nullptr;   // the consumer's: taken, oldest first
+  std::size_t added_ = 0;        // the consumer's
+  std::size_t left_ = 0;         // the consumer's
+  std::size_t helped_ = 0;       // the consumer's: entries before it were offered to the helper
+  bool more_later_ = false;      // the consumer's: some of these may be worth another offer
+  Entry* ready_ = nullptr;       // the consumer's: taken, oldest first
+  Entry* last_ready_ = nullptr;  // the consumer's, while it adds
   std::atomic<Entry*> completed_{nullptr};
   std::atomic<std::uint32_t> sleeping_{0};
   std::atomic<std::size_t> references_{1};
@@ -88,6 +99,16 @@ inline void Completions::add(StateBase* state) noexcept {
   ++left_;
   entry.owner = this;
   entry.state() = state;
+  if (state->done()) {  // nobody else will have the entry
+    entry.set_next(nullptr);
+    if (ready_ == nullptr) {
+      ready_ = &entry;
+    } else {
+      last_ready_->set_next(&entry);
+    }
+    last_ready_ = &entry;
+    return;
+  }
   // relaxed: the state's list hands the entry over (its C2)
   references_.fetch_add(1, std::memory_order_relaxed);
   if (!state->add(entry)) entry.fire(*state);

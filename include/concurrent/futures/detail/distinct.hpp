@@ -3,12 +3,15 @@
 
 // The futures of a range, each once, in the order given.
 
+#include <concurrent/detail/os/huge_pages.hpp>
 #include <concurrent/futures/future.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 namespace concurrent::futures::detail {
+
+namespace os = concurrent::detail::os;
 
 /// A set of addresses, open-addressed, sized once.
 class AddressSet {
@@ -19,6 +22,7 @@ class AddressSet {
       capacity *= 2;
       --shift_;
     }
+    os::reserve_for_filling(slots_, capacity);
     slots_.resize(capacity);
   }
 
@@ -62,7 +66,7 @@ template <class T, class Range>
 std::vector<Future<T>> distinct_futures(Range& range) {
   std::vector<Future<T>> futures;
   if constexpr (requires { range.size(); }) {
-    futures.reserve(static_cast<std::size_t>(range.size()));
+    os::reserve_for_filling(futures, static_cast<std::size_t>(range.size()));
   }
   for (auto&& future : range) {
     FutureAccess::state(future);

@@ -226,9 +226,7 @@ void read_range(ByteReader& reader, T& range) {
     return;
   }
   if (count > range.capacity()) {
-    range.reserve(static_cast<std::size_t>(count));
-    concurrent::detail::os::advise_huge_pages(range.data(),
-                                              static_cast<std::size_t>(count) * sizeof(Element));
+    concurrent::detail::os::reserve_for_filling(range, static_cast<std::size_t>(count));
   }
   if constexpr (alignof(Element) <= message_alignment) {
     const auto* const first = static_cast<const Element*>(static_cast<const void*>(bytes));
