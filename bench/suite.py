@@ -40,7 +40,7 @@ WORKLOADS = {
     "T14": "The main example programs, sequential against parallel",
     "Q1": "Calls in other processes: submit 20,000, get all; map",
     "Q2": "Round trip of one call in another process",
-    "Q3": "A std::vector<char> to another process and back",
+    "Q3": "A std::vector<char>, and an array in shared memory, to another process and back",
     "Q4": "A process pool's whole life: construct, one task each, shut down",
     "Q5": "From the SIGKILL of a worker to the exception",
 }

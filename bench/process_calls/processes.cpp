@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <concurrent/futures/process_pool.hpp>
+#include <concurrent/multiprocessing/shared_array.hpp>
 #include <cstddef>
 #include <numeric>
 #include <string>
@@ -16,9 +17,14 @@
 namespace {
 
 using namespace concurrent::futures;
+using concurrent::multiprocessing::SharedArray;
 
 int identity(int number) { return number; }
 std::vector<char> same_bytes(std::vector<char> bytes) { return bytes; }
+SharedArray<char> mark_ends(SharedArray<char> bytes, char mark) {
+  bytes[0] = bytes[bytes.size() - 1] = mark;
+  return bytes;
+}
 void sleep_for_ever() {
   for (;;) ::pause();
 }
@@ -81,6 +87,20 @@ void send_bytes(benchmark::State& state, std::size_t mebibytes) {
   });
 }
 
+void send_shared(benchmark::State& state, std::size_t mebibytes) {
+  ProcessPoolExecutor pool(bench::config().workers);
+  const SharedArray<char> bytes(mebibytes << 20U);
+  const std::size_t calls = bench::config().scaled(5'000);
+  bench::report_time(state, "us", static_cast<double>(calls), bench::microseconds, [&] {
+    for (std::size_t i = 0; i < calls; ++i) {
+      const auto mark = static_cast<char>(i % 100 + 1);
+      const SharedArray<char> back = pool.submit(mark_ends, bytes, mark).result();
+      bench::require(back.data() == bytes.data() && bytes[bytes.size() - 1] == mark,
+                     "the bytes that the task has written");
+    }
+  });
+}
+
 void whole_life(benchmark::State& state) {
   bench::report_quantiles(state, bench::config().quick ? 20 : 100, "ms", bench::milliseconds,
                           [](std::size_t) {
@@ -136,6 +156,10 @@ void death(benchmark::State& state) {
   for (const std::size_t mebibytes : {1U, 16U, 64U}) {
     const std::string row = "Q3/identity_" + std::to_string(mebibytes) + "_MiB";
     add(row.c_str(), name, ours, [mebibytes](auto& state) { send_bytes(state, mebibytes); });
+  }
+  for (const std::size_t mebibytes : {1U, 64U}) {
+    const std::string row = "Q3/shared_" + std::to_string(mebibytes) + "_MiB";
+    add(row.c_str(), name, ours, [mebibytes](auto& state) { send_shared(state, mebibytes); });
   }
   add("Q4/whole_life", name, ours, whole_life);
   return add("Q5/death_noticed", name, ours, death);

@@ -7,6 +7,7 @@ import concurrent.futures
 import functools
 import json
 import multiprocessing
+import multiprocessing.shared_memory
 import os
 import platform
 import re
@@ -20,6 +21,12 @@ LABEL = f"Python {platform.python_version()}"
 
 def identity(value):
     return value
+
+
+def mark_ends(name, size, mark):
+    shared = multiprocessing.shared_memory.SharedMemory(name=name)
+    shared.buf[0] = shared.buf[size - 1] = mark
+    shared.close()
 
 
 def sleep_for_ever():
@@ -102,6 +109,21 @@ class Contest:
                     require(len(pool.submit(identity, data).result()) == len(data), "the bytes")
             return {"ms": self.timed(calls, 1e3, body)}
 
+    def send_shared(self, mebibytes):
+        size = mebibytes << 20
+        calls = self.scaled(2_000)
+        shared = multiprocessing.shared_memory.SharedMemory(create=True, size=size)
+        try:
+            with self.pool() as pool:
+                def body():
+                    for i in range(calls):
+                        pool.submit(mark_ends, shared.name, size, i % 100 + 1).result()
+                        require(shared.buf[size - 1] == i % 100 + 1, "the bytes")
+                return {"us": self.timed(calls, 1e6, body)}
+        finally:
+            shared.close()
+            shared.unlink()
+
     def whole_life(self):
         def life():
             with self.pool() as pool:
@@ -138,6 +160,8 @@ class Contest:
             "Q3/identity_1_MiB": part(self.send_bytes, 1),
             "Q3/identity_16_MiB": part(self.send_bytes, 16),
             "Q3/identity_64_MiB": part(self.send_bytes, 64),
+            "Q3/shared_1_MiB": part(self.send_shared, 1),
+            "Q3/shared_64_MiB": part(self.send_shared, 64),
             "Q4/whole_life": self.whole_life,
             "Q5/death_noticed": self.death,
         }
