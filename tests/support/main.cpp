@@ -15,6 +15,7 @@
 #include "support/catch.hpp"
 //
 #include <algorithm>
+#include <concurrent/multiprocessing/freeze_support.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -130,6 +131,7 @@ extern "C" const char* __tsan_default_options();
 extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
 
 int main(int argc, char** argv) {
+  concurrent::multiprocessing::freeze_support(argc, argv);
   const std::vector<std::string> arguments(argv, argv + argc);
   if (argc == 5 && arguments[1] == "--write-ctest") {
     Catch::Session session;

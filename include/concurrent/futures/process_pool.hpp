@@ -9,12 +9,14 @@
 #include <concurrent/futures/detail/process/call_kind.hpp>
 #include <concurrent/futures/detail/process/dependent_call.hpp>
 #include <concurrent/futures/detail/process/engine.hpp>
+#include <concurrent/futures/detail/process/own_exceptions.hpp>
 #include <concurrent/futures/detail/process/pool_task.hpp>
 #include <concurrent/futures/detail/process/remote_call.hpp>
 #include <concurrent/futures/executor.hpp>
 #include <concurrent/futures/future.hpp>
 #include <concurrent/futures/task_options.hpp>
 #include <concurrent/multiprocessing/exceptions.hpp>
+#include <concurrent/multiprocessing/freeze_support.hpp>
 #include <concurrent/multiprocessing/start_method.hpp>
 #include <cstddef>
 #include <exception>
@@ -38,8 +40,8 @@ using multiprocessing::StartMethod;
 /// it go to other workers, so a long one holds no short one behind it. Whatever no worker has begun
 /// can be cancelled. Tasks are handed out in the order in which they were submitted (but for
 /// `.priority` and `.delay`), and an idle worker gets the oldest that none has begun; only those
-/// given ahead to different workers may begin about a millisecond out of order. The destructor is shutdown(true): it completes everything that was
-/// accepted. Futures outlive their executor.
+/// given ahead to different workers may begin about a millisecond out of order. The destructor is
+/// shutdown(true): it completes everything that was accepted. Futures outlive their executor.
 ///
 /// What crosses to a worker and back: see multiprocessing::can_cross_process_boundary and
 /// callable_can_cross_process_boundary; what does not, does not compile. An argument or a result
@@ -54,11 +56,24 @@ using multiprocessing::StartMethod;
 /// OnWorkerDeath::restart only the task that it ran fails, by WorkerDied, or is run again.
 ///
 /// Workers are forked by a small process that is itself forked here, in the constructor: they see
-/// everything that the program had then. They have no standard input, signals do what they do by
-/// default, and Ctrl-C does not reach them; they end with this process, however it ends. As with
-/// any fork, a lock that another thread held at that moment stays locked in the workers: the
-/// library takes none there, and the C library's own (malloc, stdio) are made usable; a task that
-/// needs another one (a logger's, say) finds out. Make pools before threads where that matters.
+/// everything that the program had then. As with any fork, a lock that another thread held at that
+/// moment stays locked in the workers: the library takes none there, and the C library's own
+/// (malloc, stdio) are made usable; a task that needs another one (a logger's, say) finds out. Make
+/// pools before threads where that matters, or spawn.
+///
+/// With StartMethod::spawn that small process is the program started anew, once for a pool. It runs
+/// the static constructors and what main does before freeze_support (see there), and nothing else;
+/// that is all that workers see, beside the environment and the current folder. No lock and no
+/// memory of this process is theirs, and of its descriptors only the standard streams. An exception
+/// keeps its type when it was registered in static initialisation or before freeze_support. The
+/// code of such a process may lie elsewhere: functions and pointers to member functions are
+/// translated on their way, when they belong to the program or to a library that both processes had
+/// loaded when the pool was made, but not inside of a class that crosses as a copy of its bytes.
+/// Static constructors had better start no threads, which would be left behind in the small
+/// process.
+///
+/// Workers have no standard input, signals do what they do by default, and Ctrl-C does not reach
+/// them; they end with this process, however it ends.
 ///
 /// Threads that submit, or wait in `result` or `exception`, fetch results of this pool as they go,
 /// and so may read (`load`) results of other tasks than their own; callbacks are left to a thread
@@ -66,13 +81,16 @@ using multiprocessing::StartMethod;
 ///
 /// **Thread safety** All members may be called from any thread at any time; the destructor from
 /// one, also from within a done-callback, where it does not wait.
-/// **Memory order** What a thread did before the constructor is seen by every task, later changes
-/// by none: the memory is a copy.
+/// **Memory order** With `fork`, what a thread did before the constructor is seen by every task,
+/// later changes by none: the memory is a copy. With `spawn`, nothing is.
 /// **Python** concurrent.futures.ProcessPoolExecutor, `with` being a scope. Arguments are written
 /// in submit already, and what that throws goes to the future. `.initializer` is a std::function,
-/// so its arguments (initargs) are what it captures. max_tasks_per_child works with `fork`. Added:
-/// post, futures as arguments, TaskOptions (with `.timeout` and `.max_retries`), on_worker_death,
-/// Future::cancel_running, limits, sandbox, max_pending, wait_idle.
+/// so its arguments (initargs) are what it captures. max_tasks_per_child works with every start
+/// method. `spawn` starts one process for a pool, from which its workers are forked, as Python's
+/// `forkserver` does; Python's `spawn` starts one for each worker. There main is imported anew,
+/// here freeze_support keeps it from running. Added: post, futures as arguments, TaskOptions (with
+/// `.timeout` and `.max_retries`), on_worker_death, Future::cancel_running, limits, sandbox,
+/// max_pending, wait_idle.
 /// **Example**
 /// ```
 /// ProcessPoolExecutor executor({.max_workers = 4});
@@ -85,10 +103,14 @@ class ProcessPoolExecutor : public ExecutorInterface<ProcessPoolExecutor> {
     /// Never more workers than this. @throws std::invalid_argument for 0.
     std::size_t max_workers = concurrent::detail::os::usable_cpus();
     /// Called first in each worker. If it throws, the pool is broken: BrokenProcessPool.
+    /// @throws std::invalid_argument with StartMethod::spawn, when it is no plain function:
+    /// captures cannot be sent, but `+[] {...}` can.
     std::function<void()> initializer{};
     /// A worker that has done so many tasks ends, and a fresh one takes its place when there is
     /// work. @throws std::invalid_argument for 0.
     std::optional<std::size_t> max_tasks_per_child{};
+    /// With `spawn`, main must begin with multiprocessing::freeze_support(argc, argv).
+    /// @throws std::logic_error when it has not.
     StartMethod start_method = StartMethod::fork;
     /// What becomes of the pool when a worker dies that nobody has told to end.
     OnWorkerDeath on_worker_death = OnWorkerDeath::break_pool;
@@ -171,6 +193,7 @@ class ProcessPoolExecutor : public ExecutorInterface<ProcessPoolExecutor> {
 
  private:
   static detail::process::EngineOptions checked(Options options);
+  static void check_spawn(const Options& options);
   template <class F, class... Args>
   auto launch(TaskOptions options, F&& fn, Args&&... args)
       -> Future<detail::process::call_result_t<F, Args...>>;
@@ -196,6 +219,7 @@ inline detail::process::EngineOptions ProcessPoolExecutor::checked(Options optio
   if (options.limits.cpu_time && options.limits.cpu_time->count() <= 0) {
     throw std::invalid_argument("limits.cpu_time must be at least 1 second");
   }
+  if (options.start_method == StartMethod::spawn) check_spawn(options);
   return {.max_workers = options.max_workers,
           .worker = {.initializer = std::move(options.initializer),
                      .max_tasks = options.max_tasks_per_child.value_or(0),
@@ -203,7 +227,21 @@ inline detail::process::EngineOptions ProcessPoolExecutor::checked(Options optio
                      .sandbox = options.sandbox},
           .max_pending = options.max_pending.value_or(0),
           .when_full = options.when_full,
-          .on_worker_death = options.on_worker_death};
+          .on_worker_death = options.on_worker_death,
+          .start_method = options.start_method};
+}
+
+inline void ProcessPoolExecutor::check_spawn(const Options& options) {
+  if (multiprocessing::detail::spawned_program.program_name == nullptr) {
+    throw std::logic_error(
+        "StartMethod::spawn starts the program anew, so main(int argc, char** argv) must begin "
+        "with concurrent::multiprocessing::freeze_support(argc, argv);");
+  }
+  if (options.initializer && detail::process::plain_function(options.initializer) == nullptr) {
+    throw std::invalid_argument(
+        "with StartMethod::spawn the initializer must be a plain function, or a lambda that "
+        "captures nothing with a + in front: +[] {...}");
+  }
 }
 
 inline ProcessPoolExecutor::ProcessPoolExecutor(Options options)

@@ -20,6 +20,7 @@ namespace concurrent::multiprocessing {
 /// E crosses by its own `serialize` if it has one (and then needs a default constructor), else by
 /// its message, when it has a constructor from std::string and derives from std::exception.
 /// @pre Called before the pool is made whose tasks throw it; a worker knows what its parent knew.
+/// With StartMethod::spawn, called in static initialisation, or in main before freeze_support.
 /// Calling it again does nothing.
 ///
 /// **Thread safety** May be called at any time from any thread. **Blocking** never.

@@ -108,7 +108,7 @@ struct Crosses<T> : std::false_type {
 /// pointer, view or reference (enable_trivial_transfer); a standard container, string, optional,
 /// variant, tuple, smart pointer, path or exception_ptr of such; or a default constructible class
 /// with a `serialize` (or `save` and `load`) as cereal wants it. Function and member pointers
-/// cross too: code has the same address in a forked process.
+/// cross too, but not inside of a class that crosses as its bytes.
 template <class T>
 concept can_cross_process_boundary = detail::Crosses<std::remove_cv_t<T>>::value;
 
@@ -144,6 +144,7 @@ T read_plain(ByteReader& reader) {
   } else {
     ObjectBytes<T> bytes;
     reader.copy_to(&bytes, sizeof bytes);
+    code_from_wire<T>(&bytes, sizeof bytes);
     return __builtin_bit_cast(T, bytes);
   }
 }

@@ -38,8 +38,9 @@ concept shareable =
 ///
 /// The elements lie in memory that is reserved when the first array or process pool is made, and
 /// that pools inherit: it need not be made before them. A pool whose workers share no memory (with
-/// `.sandbox` or `.limits.address_space`) takes none: the future gets a std::logic_error. The
-/// elements live as long as a handle in the process that made them, or a task that was given them.
+/// `.sandbox`, `.limits.address_space` or StartMethod::spawn) takes none: the future gets a
+/// std::logic_error. The elements live as long as a handle in the process that made them, or a task
+/// that was given them.
 ///
 /// **Thread safety** as a std::shared_ptr: handles are independent of each other.
 /// **Complexity** making one costs its zeros; copying and sending cost the same for every size.

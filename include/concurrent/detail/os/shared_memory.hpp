@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -30,6 +31,24 @@ inline Descriptor make_shared_memory(std::size_t size) {
     throw_errno(errno, "cannot fix the size of shared memory");
   }
   return memory;
+}
+
+/// `size` bytes of zeros whose pages come when they are written to. Empty where there are none.
+inline Descriptor make_sparse_memory(std::size_t size) noexcept {
+  rlimit limit{};  // beyond it, ftruncate would send a signal
+  if (size == 0 || ::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur < size) return {};
+  try {
+    Descriptor memory = Descriptor::open("cannot make shared memory", [] {
+      return ::memfd_create("concurrent", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    });
+    if (::ftruncate(memory.number(), static_cast<off_t>(size)) != 0 ||
+        ::fcntl(memory.number(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+      memory.reset();
+    }
+    return memory;
+  } catch (...) {
+    return {};
+  }
 }
 
 /// Owns a mapping of shared memory; the descriptor may be closed.

@@ -32,6 +32,7 @@
 #include <cereal/types/vector.hpp>
 #include <concurrent/detail/os/huge_pages.hpp>
 #include <concurrent/multiprocessing/detail/byte_buffer.hpp>
+#include <concurrent/multiprocessing/detail/code_addresses.hpp>
 #include <concurrent/multiprocessing/detail/trivial_transfer.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -182,12 +183,15 @@ std::exception_ptr read_exception(ByteReader& reader);
 
 template <plain_value T>
 void write_plain(ByteBuffer& buffer, const T& value) {
-  buffer.append(&value, sizeof(T));
+  std::byte* const at = buffer.extend(sizeof(T));
+  std::memcpy(at, &value, sizeof(T));
+  code_to_wire<T>(at, sizeof(T));
 }
 
 template <plain_value T>
 void read_plain(ByteReader& reader, T& value) {
   reader.copy_to(static_cast<void*>(&value), sizeof(T));
+  code_from_wire<T>(&value, sizeof(T));
 }
 
 /// The alignment of a message's begin, and so the strictest that its values can have in place.
@@ -209,6 +213,8 @@ void write_range(ByteBuffer& buffer, const T& range) {
   const std::size_t padding = padding_for<Element>(buffer.size());
   if (padding != 0) std::memset(buffer.extend(padding), 0, padding);
   buffer.append(range.data(), range.size() * sizeof(Element));
+  const std::size_t size = range.size() * sizeof(Element);
+  code_to_wire<Element>(buffer.data() + (buffer.size() - size), size);
 }
 
 template <plain_range T>
@@ -234,6 +240,9 @@ void read_range(ByteReader& reader, T& range) {
   } else {
     range.resize(static_cast<std::size_t>(count));
     std::memcpy(static_cast<void*>(range.data()), bytes, range.size() * sizeof(Element));
+  }
+  if constexpr (holds_code<Element>) {
+    code_from_wire<Element>(range.data(), range.size() * sizeof(Element));
   }
 }
 

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Memory that a process shares with all that it forks later, at the same address, to be given away
-// in parts. Counterpart: multiprocessing.heap.Arena.
+// Memory that processes share, to be given away in parts: one has made it, and others have it
+// because they are forked later, or by its descriptor. Counterpart: multiprocessing.heap.Arena.
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <concurrent/detail/os/descriptor.hpp>
+#include <concurrent/detail/os/shared_memory.hpp>
 #include <concurrent/multiprocessing/detail/byte_buffer.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -35,26 +38,31 @@ struct AreaMessage {
 /// **Complexity** O(1). Sizes are rounded up by at most a quarter, which costs addresses only.
 class Arena final : public BufferSource {
  public:
-  /// As large as the machine's memory, but at most `most` bytes: addresses cost next to nothing,
-  /// and pages are taken when they are written to. Without them it has nothing to give.
-  explicit Arena(std::size_t most) noexcept {
-    const auto pages = ::sysconf(_SC_PHYS_PAGES);
-    const auto page = ::sysconf(_SC_PAGESIZE);
-    if (pages <= 0 || page <= 0) return;
-    const std::size_t size = (std::min)(
-        std::bit_ceil(static_cast<std::size_t>(pages) * static_cast<std::size_t>(page)), most);
-    void* const begin = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                               MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (begin == MAP_FAILED) return;
-    ::madvise(begin, size, MADV_DONTDUMP);
-    begin_ = static_cast<std::byte*>(begin);
-    size_ = size;
+  /// In memory that only forked processes share with this one: as much as the machine has, but at
+  /// most `most` bytes. Addresses cost next to nothing, and pages come when they are written to.
+  explicit Arena(std::size_t most) noexcept : inherited_(true) {
+    map(MAP_ANONYMOUS, -1, right_size(most));
+  }
+  /// In memory of make_memory(), which another process can have too.
+  explicit Arena(const concurrent::detail::os::Descriptor& memory) noexcept {
+    struct stat status {};
+    if (::fstat(memory.number(), &status) != 0) return;
+    map(0, memory.number(), static_cast<std::size_t>(status.st_size));
+  }
+  /// Empty where the system has none.
+  static concurrent::detail::os::Descriptor make_memory(std::size_t most) noexcept {
+    return concurrent::detail::os::make_sparse_memory(right_size(most));
   }
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   ~Arena() {
     if (begin_ != nullptr) ::munmap(begin_, size_);
   }
+
+  /// Whether there is memory; without it, messages go through the sockets.
+  explicit operator bool() const noexcept { return begin_ != nullptr; }
+
+  [[nodiscard]] bool readers_have_heap() const noexcept override { return inherited_; }
 
   Block take(std::size_t size) noexcept override {
     const Class wanted = class_of(size);
@@ -121,6 +129,22 @@ class Arena final : public BufferSource {
     return {begin, false};
   }
 
+  static std::size_t right_size(std::size_t most) noexcept {
+    const auto pages = ::sysconf(_SC_PHYS_PAGES);
+    const auto page = ::sysconf(_SC_PAGESIZE);
+    if (pages <= 0 || page <= 0) return 0;
+    const std::size_t memory = static_cast<std::size_t>(pages) * static_cast<std::size_t>(page);
+    return (std::min)(std::bit_ceil(memory), most);
+  }
+  void map(int kind, int descriptor, std::size_t size) noexcept {
+    void* const begin = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                               MAP_SHARED | MAP_NORESERVE | kind, descriptor, 0);
+    if (begin == MAP_FAILED) return;
+    ::madvise(begin, size, MADV_DONTDUMP);
+    begin_ = static_cast<std::byte*>(begin);
+    size_ = size;
+  }
+
   /// Four classes for each power of two, from 64 KiB on.
   static Class class_of(std::size_t size) noexcept {
     size = (std::max)(size, smallest);
@@ -135,6 +159,7 @@ class Arena final : public BufferSource {
   static constexpr std::size_t classes = 4 * (48 - smallest_octave);
   static constexpr std::size_t most_warm_bytes = std::size_t{256} << 20U;
 
+  const bool inherited_ = false;
   std::byte* begin_ = nullptr;
   std::size_t size_ = 0;
 

@@ -41,6 +41,8 @@ class BufferSource {
   /// At least `size` bytes, aligned to 16; null where there are none, and the heap's will do.
   virtual Block take(std::size_t size) noexcept = 0;
   virtual void give_back(Block block) noexcept = 0;
+  /// Whether those who read what lies there have the SharedHeap too.
+  [[nodiscard]] virtual bool readers_have_heap() const noexcept = 0;
 
  protected:
   ~BufferSource() = default;
@@ -86,10 +88,10 @@ class ByteBuffer {
   /// For memory that is shared with the reader: it must stay until the message has been read, and
   /// what came of it. @throws std::logic_error where no memory is shared; std::bad_alloc
   void keep(std::shared_ptr<const void> part) {
-    if (source_ == nullptr) {
+    if (source_ == nullptr || !source_->readers_have_heap()) {
       throw std::logic_error(
-          "a SharedArray cannot cross to this process pool: its workers share no memory (.sandbox "
-          "or .limits.address_space)");
+          "a SharedArray cannot cross to this process pool: its workers share no memory (.sandbox, "
+          ".limits.address_space or StartMethod::spawn)");
     }
     if (kept_ == nullptr) kept_ = std::make_unique<Kept>();
     kept_->push_back(std::move(part));

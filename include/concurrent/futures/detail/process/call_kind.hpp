@@ -7,27 +7,10 @@
 #include <concurrent/futures/detail/call.hpp>
 #include <concurrent/futures/detail/process/dependent_call.hpp>
 #include <concurrent/futures/detail/process/remote_call.hpp>
-#include <concurrent/futures/errors.hpp>
-#include <concurrent/multiprocessing/exceptions.hpp>
 #include <tuple>
 #include <type_traits>
 
 namespace concurrent::futures::detail::process {
-
-/// The library's own exceptions cross as themselves.
-inline void register_own_exceptions() noexcept {
-  using multiprocessing::register_exception;
-  register_exception<Error>();
-  register_exception<CancelledError>();
-  register_exception<TimeoutError>();
-  register_exception<InvalidStateError>();
-  register_exception<ShutdownError>();
-  register_exception<QueueFullError>();
-  register_exception<BrokenExecutor>();
-  register_exception<BrokenThreadPool>();
-  register_exception<BrokenProcessPool>();
-  register_exception<WorkerDied>();
-}
 
 template <class F, class... Args>
 inline constexpr bool calls_directly = std::is_invocable_v<std::decay_t<F>, std::decay_t<Args>...>;

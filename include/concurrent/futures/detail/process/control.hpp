@@ -27,6 +27,8 @@ struct ServerReply {
     started,  // with the worker's channel, its pidfd and the memory that it shares
     failed,   // `code` is an errno
     ended,    // `code` is a wait status; the worker is reaped
+    is_up,    // once, from a server that was started anew
+    is_down,  // instead of that, and it ends; `code` is an errno
   };
   Kind kind{};
   pid_t pid = 0;

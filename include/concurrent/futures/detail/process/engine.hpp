@@ -31,6 +31,7 @@
 #include <concurrent/futures/detail/process/message_areas.hpp>
 #include <concurrent/futures/detail/process/pool_task.hpp>
 #include <concurrent/futures/detail/process/ready_queue.hpp>
+#include <concurrent/futures/detail/process/spawned_server.hpp>
 #include <concurrent/futures/detail/process/waiting_list.hpp>
 #include <concurrent/futures/detail/process/worker_record.hpp>
 #include <concurrent/futures/errors.hpp>
@@ -38,6 +39,7 @@
 #include <concurrent/futures/when_full.hpp>
 #include <concurrent/multiprocessing/detail/shared_heap.hpp>
 #include <concurrent/multiprocessing/exceptions.hpp>
+#include <concurrent/multiprocessing/start_method.hpp>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -62,6 +64,11 @@ struct EngineOptions {
   std::size_t max_pending = 0;  // 0: no bound
   WhenFull when_full = WhenFull::block;
   OnWorkerDeath on_worker_death = OnWorkerDeath::break_pool;
+  multiprocessing::StartMethod start_method = multiprocessing::StartMethod::fork;
+
+  [[nodiscard]] bool spawns() const noexcept {
+    return start_method == multiprocessing::StartMethod::spawn;
+  }
 };
 
 class Engine;
@@ -116,7 +123,7 @@ class Cancelling {
 ///            tasks there that the worker had not begun are another's.
 class Engine final : public TaskOwner, public std::enable_shared_from_this<Engine> {
  public:
-  /// Forks the fork server. @throws std::system_error; nothing is left then.
+  /// Starts the fork server. @throws std::system_error; nothing is left then.
   explicit Engine(EngineOptions options);
   ~Engine() override;
 
@@ -178,6 +185,8 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   /// What a worker may use for a result whose request has no room for it.
   static constexpr std::size_t results_at_a_time = std::size_t{80} << 20U;
   static constexpr std::chrono::seconds patience_at_the_end{1};
+  /// Pools are many, and addresses not without end.
+  static constexpr std::size_t largest_arena = std::size_t{64} << 30U;
   /// When to ask the fork server again that could not be told.
   static constexpr std::chrono::milliseconds pause_before_asking_again{10};
   /// How long the manager naps while others do its work, and while it does it itself.
@@ -187,6 +196,10 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   /// So many workers in a row may die before they are ready, by themselves and by SIGKILL.
   static constexpr std::size_t most_early_deaths = 8;
   static constexpr std::size_t most_early_kills = 100;
+
+  [[nodiscard]] static os::Descriptor make_arena_memory(const EngineOptions& options) noexcept;
+  [[nodiscard]] std::unique_ptr<Arena> make_arena() const;
+  void start_server();
 
   // Called by anyone.
   void check_open() const;
@@ -264,6 +277,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   void end_server() noexcept;
 
   EngineOptions options_;
+  os::Descriptor arena_memory_;         // until a server that is not forked has got it
   const std::unique_ptr<Arena> arena_;  // null: workers have limits, or must not see other's data
   const pid_t owner_ = ::getpid();
   const os::ProcessMark here_;
@@ -306,6 +320,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   std::size_t early_deaths_ = 0;  // since a worker was ready
   bool may_start_ = true;         // false from a failed start until something has changed
   bool server_alive_ = true;
+  bool server_is_up_;  // false while the program that is to become the server begins
   bool breaking_ = false;
   bool ending_ = false;
   bool timed_ = false;  // some worker may have a deadline

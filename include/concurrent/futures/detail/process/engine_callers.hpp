@@ -14,27 +14,48 @@ inline int turns_of_waiting() noexcept {
   return turns;
 }
 
-/// Null for workers that are not to see what others send and receive, or cannot.
-inline std::unique_ptr<Arena> make_arena(const WorkerSetup& workers) {
-  // Pools are many, and addresses not without end.
-  constexpr std::size_t largest = std::size_t{64} << 30U;
-  if (workers.sandbox || workers.limits.address_space) return nullptr;
-  multiprocessing::detail::SharedHeap::instance();  // now, so that the workers inherit it
-  return std::make_unique<Arena>(largest);
-}
-
 inline Engine::Engine(EngineOptions options)
     : options_(std::move(options)),
-      arena_(make_arena(options_.worker)),
-      turns_(turns_of_waiting()) {
+      arena_memory_(make_arena_memory(options_)),
+      arena_(make_arena()),
+      turns_(turns_of_waiting()),
+      server_is_up_(!options_.spawns()) {
   options_.worker.spin = turns_;
   options_.worker.arena = arena_.get();
   poller_.add(alarm_.descriptor(), alarm_key);
+  start_server();
+}
+
+/// Not for workers that must not see what others send and receive, or whose addresses are few.
+inline bool has_arena(const WorkerSetup& worker) noexcept {
+  return !worker.sandbox && !worker.limits.address_space;
+}
+inline os::Descriptor Engine::make_arena_memory(const EngineOptions& options) noexcept {
+  if (!options.spawns() || !has_arena(options.worker)) return {};
+  return Arena::make_memory(largest_arena);
+}
+inline std::unique_ptr<Arena> Engine::make_arena() const {
+  if (!has_arena(options_.worker)) return nullptr;
+  if (!options_.spawns()) {
+    multiprocessing::detail::SharedHeap::instance();  // now, so that the workers inherit it
+    return std::make_unique<Arena>(largest_arena);
+  }
+  auto arena = std::make_unique<Arena>(arena_memory_);
+  return *arena ? std::move(arena) : nullptr;
+}
+
+inline void Engine::start_server() {
   os::SocketPair control = os::socket_pair(SOCK_SEQPACKET);
   os::Descriptor parent = os::open_process(owner_);
-  server_pid_ = os::fork_process("cannot fork the process pool's fork server", [&] {
-    begin_fork_server(std::move(control.second), std::move(parent), options_.worker);
-  });
+  if (options_.spawns()) {
+    if (arena_ == nullptr) arena_memory_.reset();
+    server_pid_ = spawn_fork_server(control, parent, arena_memory_, options_.worker);
+    arena_memory_.reset();
+  } else {
+    server_pid_ = os::fork_process("cannot fork the process pool's fork server", [&] {
+      begin_fork_server(std::move(control.second), std::move(parent), options_.worker);
+    });
+  }
   control_ = std::move(control.first);
   control.second.reset();
   try {

@@ -287,6 +287,7 @@ inline void Engine::end_workers() {
     poller_.remove(worker.channel.descriptor());
     worker.channel.close();
   }
+  if (!server_is_up_) server_alive_ = false;  // when it comes, it finds that nobody needs it
   Deadline reminder(Clock::now() + patience_at_the_end);
   while (server_alive_ && (!workers_.empty() || requested_ != 0)) {
     const Deadline next = next_deadline();

@@ -54,6 +54,13 @@ inline void Engine::receive_replies() {
       case ServerReply::Kind::ended:
         worker_ended(reply.pid, reply.code);
         break;
+      case ServerReply::Kind::is_up:
+        server_is_up_ = true;
+        break;
+      case ServerReply::Kind::is_down:
+        break_pool("its fork server, which is the program started anew, could not begin: " +
+                   std::generic_category().message(reply.code));
+        break;
     }
   }
 }
@@ -209,10 +216,17 @@ inline void Engine::server_ended() {
   if (!std::exchange(server_alive_, false)) return;
   poller_.remove(control_.number());
   poller_.remove(server_.number());
+  if (!server_is_up_) {
+    receive_replies();  // it may have said why
+    os::wait_readable(server_.number(), std::chrono::milliseconds(500));
+  }
   int status = 0;
   const bool known = ::waitpid(server_pid_, &status, WNOHANG) == server_pid_;
-  break_pool("its fork server, process " + std::to_string(server_pid_) + ", " +
-             (known ? os::describe_wait_status(status) : "has ended"));
+  const std::string how = "process " + std::to_string(server_pid_) + ", " +
+                          (known ? os::describe_wait_status(status) : "has ended");
+  if (server_is_up_) return break_pool("its fork server, " + how);
+  break_pool("its fork server, which is the program started anew, " + how +
+             ", before main called freeze_support, which it must do first");
 }
 
 // Channels

@@ -40,6 +40,7 @@ class WorkerAreas final : public multiprocessing::detail::BufferSource {
   /// The pool has read all results.
   void all_is_read() noexcept { sent_ = false; }
 
+  [[nodiscard]] bool readers_have_heap() const noexcept override { return true; }  // it is theirs
   Block take(std::size_t size) noexcept override {
     if (request_.begin != nullptr && size <= request_.size) return std::exchange(request_, {});
     if (own_.begin != nullptr && size <= own_.size && !sent_ && !lent_) {

@@ -23,6 +23,9 @@ namespace concurrent::futures::detail {
 
 // The outcomes of a chunk, as they travel: how many values, the values, the exceptions. cereal
 // finds these by their argument.
+template <class R>
+concept travels_in_bulk =
+    multiprocessing::detail::plain_value<R> && !multiprocessing::detail::holds_code<R>;
 template <class Archive>
 void save(Archive& archive, const MapError& error) {
   archive(error.index, error.error);
@@ -34,7 +37,7 @@ void load(Archive& archive, MapError& error) {
 template <class Archive, class R>
 void save(Archive& archive, const MapOutcomes<R>& outcomes) {
   archive(outcomes.values.size());
-  if constexpr (multiprocessing::detail::plain_value<R>) {
+  if constexpr (travels_in_bulk<R>) {
     archive.buffer().append(outcomes.values.begin(), outcomes.values.size() * sizeof(R));
   } else if constexpr (!std::is_void_v<R>) {
     for (const R& value : outcomes.values) archive(value);
@@ -46,14 +49,14 @@ void load(Archive& archive, MapOutcomes<R>& outcomes) {
   std::size_t count = 0;
   archive(count);
   using Stored = typename State<R>::Stored;
-  if constexpr (multiprocessing::detail::plain_value<R>) {
+  if constexpr (travels_in_bulk<R>) {
     if (count > archive.reader().left() / sizeof(R)) {
       throw multiprocessing::CorruptDataError(
           "a map's chunk claims more results than its message has bytes");
     }
   }
   outcomes.values = MapValues<Stored>(count);
-  if constexpr (multiprocessing::detail::plain_value<R>) {
+  if constexpr (travels_in_bulk<R>) {
     archive.reader().copy_to(static_cast<void*>(outcomes.values.begin()), count * sizeof(R));
     outcomes.values.set_size(count);
   } else {
@@ -171,8 +174,7 @@ struct RemoteCall {
   }
 
   static void write(ByteBuffer& request, const F& callable, const Args&... args) {
-    const TaskFunction function = &run;
-    request.append(&function, sizeof function);
+    multiprocessing::detail::write_plain(request, TaskFunction{&run});
     multiprocessing::detail::CallableCodec<F>::write(request, callable);
     multiprocessing::detail::write_values(request, args...);
   }

@@ -34,7 +34,8 @@ struct TaskRequest {
 };
 
 /// Runs one task: reads callable and arguments, calls, writes the result. A task travels as the
-/// address of such a function, which is the same in every process forked from one program.
+/// address of such a function, which is the same in every process forked from one program (and
+/// translated in those that were not).
 using TaskFunction = void (*)(TaskRequest& request, ByteBuffer& result);
 
 /// The callable or its arguments could not be read back. Breaks the pool, as in Python.
@@ -112,9 +113,7 @@ class Worker {
     FrameKind kind = FrameKind::value;
     try {
       TaskRequest request{ByteReader(frame.payload), channel_};
-      TaskFunction function = nullptr;
-      request.reader.copy_to(&function, sizeof function);
-      function(request, reply_);
+      read_function(request.reader)(request, reply_);
     } catch (const UnreadableTask& error) {
       kind = FrameKind::unreadable;
       restart_frame(reply_);
@@ -127,6 +126,14 @@ class Worker {
     if (kind != FrameKind::unreadable) return channel_.send(reply_, kind, frame.task);
     channel_.send_frame(reply_, kind, frame.task);
     leave(EXIT_FAILURE);
+  }
+
+  static TaskFunction read_function(ByteReader& reader) {
+    try {
+      return multiprocessing::detail::read_plain<TaskFunction>(reader);
+    } catch (const multiprocessing::CorruptDataError& error) {
+      throw UnreadableTask{error.what()};
+    }
   }
 
   void write_error(const std::exception_ptr& error) {
