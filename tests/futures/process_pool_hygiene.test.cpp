@@ -346,6 +346,32 @@ TEST_CASE("SIGKILL of the parent ends its workers and all that tasks have starte
   }));
 }
 
+TEST_CASE("what a task has started ends with a parent whose sockets close before it is dead") {
+  const SharedBoard shared;
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    ProcessPoolExecutor executor({.max_workers = 1});
+    board()->pid[0] = executor.submit(pid_of_worker).result();
+    const auto leaves_a_daemon = executor.submit([] {
+      const pid_t child = ::fork();
+      if (child != 0) return child;
+      ::setsid();
+      for (;;) ::pause();
+    });
+    board()->pid[1] = leaves_a_daemon.result();
+    for (const auto& [number, target] : descriptors()) {
+      if (target.starts_with("socket:")) ::shutdown(number, SHUT_RDWR);
+    }
+    static_cast<void>(within(30s, [] { return gone(board()->pid[0]); }));
+    ::usleep(50'000);  // time for a mistake: the server may end only now
+    ::raise(SIGKILL);
+  }
+  ::waitpid(parent, nullptr, 0);
+  CHECK(gone(board()->pid[0]));
+  CHECK(within(2s, [] { return gone(board()->pid[1]); }));
+  if (!gone(board()->pid[1])) ::kill(board()->pid[1], SIGKILL);
+}
+
 TEST_CASE("a pool can be made while other threads hold the locks of malloc and stdio") {
   std::atomic<bool> stop = false;
   std::vector<std::thread> threads;

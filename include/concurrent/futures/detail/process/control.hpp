@@ -10,11 +10,13 @@
 
 namespace concurrent::futures::detail::process {
 
-/// From the pool. That it closes the socket means: no more workers, end when all have ended.
+/// From the pool. That it closes the socket means: no more workers, end when all have ended. If it
+/// has not said `leave`, its process may be dying.
 struct ServerRequest {
   enum class Kind : std::uint32_t {
     start_worker,
     signal_worker,  // and all that it has started
+    leave,          // the last one
   };
   Kind kind{};
   pid_t pid = 0;

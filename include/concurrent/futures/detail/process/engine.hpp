@@ -254,7 +254,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   void check_queues();
   // workers coming and going
   void request_workers(std::size_t wanted);
-  bool tell_server(const ServerRequest& request);
+  bool tell_server(const ServerRequest& request) noexcept;
   void receive_replies();
   void worker_started(pid_t pid, std::array<os::Descriptor, os::max_passed_descriptors> received);
   void start_failed(int error);

@@ -308,6 +308,7 @@ inline void Engine::end_workers() {
 }
 
 inline void Engine::end_server() noexcept {
+  tell_server({ServerRequest::Kind::leave, 0, 0});
   ::shutdown(control_.number(), SHUT_RDWR);  // seen even if a child of this program inherited it
   control_.reset();
   if (server_ && !os::wait_readable(server_.number(), std::chrono::seconds(2))) {

@@ -26,7 +26,7 @@ inline void Engine::request_workers(std::size_t wanted) {
 }
 
 /// False when the server cannot take it now; its death is noticed elsewhere.
-inline bool Engine::tell_server(const ServerRequest& request) {
+inline bool Engine::tell_server(const ServerRequest& request) noexcept {
   return os::send_with_descriptors(control_.number(), &request, sizeof request, nullptr, 0);
 }
 

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <concurrent/detail/os/descriptor.hpp>
 #include <concurrent/detail/os/process.hpp>
 #include <concurrent/detail/os/socket.hpp>
@@ -52,6 +53,7 @@ class ForkServer {
   void signal_worker(pid_t pid, int signal) const noexcept;
   void bury_the_dead();
   void send_replies();
+  [[noreturn]] void end() noexcept;
   [[noreturn]] void follow_the_parent() noexcept;
   [[nodiscard]] bool is_worker(pid_t pid) const noexcept {
     return std::find(workers_.begin(), workers_.end(), pid) != workers_.end();
@@ -64,6 +66,7 @@ class ForkServer {
   std::vector<pid_t> workers_;
   std::deque<Outgoing> outgoing_;
   bool pool_has_left_ = false;
+  bool pool_said_so_ = false;
 };
 
 /// What a fresh fork server does. Its handlers are reset and its signals blocked.
@@ -94,7 +97,7 @@ inline void ForkServer::run() {
     return ::signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
   });
   for (;;) {
-    if (pool_has_left_ && workers_.empty()) ::_exit(EXIT_SUCCESS);
+    if (pool_has_left_ && workers_.empty()) end();
     const auto control_events = static_cast<short>(outgoing_.empty() ? POLLIN : POLLIN | POLLOUT);
     std::array<pollfd, 3> ready{{{pool_has_left_ ? -1 : control_.number(), control_events, 0},
                                  {parent_.number(), POLLIN, 0},
@@ -118,10 +121,16 @@ inline void ForkServer::receive_requests() {
       return;
     }
     if (got != sizeof request) continue;
-    if (request.kind == ServerRequest::Kind::start_worker) {
-      start_worker();
-    } else {
-      signal_worker(request.pid, request.signal);
+    switch (request.kind) {
+      case ServerRequest::Kind::start_worker:
+        start_worker();
+        break;
+      case ServerRequest::Kind::signal_worker:
+        signal_worker(request.pid, request.signal);
+        break;
+      case ServerRequest::Kind::leave:
+        pool_said_so_ = true;
+        break;
     }
   }
 }
@@ -197,6 +206,14 @@ inline void ForkServer::send_replies() {
     }
     outgoing_.pop_front();
   }
+}
+
+/// The pool has left, and all workers have ended. A process that dies closes its sockets before it
+/// is seen to be dead, and idle workers end by that; what their tasks had started must end too.
+inline void ForkServer::end() noexcept {
+  constexpr std::chrono::seconds longest_death{1};
+  if (!pool_said_so_ && os::wait_readable(parent_.number(), longest_death)) follow_the_parent();
+  ::_exit(EXIT_SUCCESS);
 }
 
 /// The parent has died: so does everything that came from it through this server.
