@@ -240,15 +240,18 @@ auto ThreadPoolExecutor::launch(TaskSettings options, F&& fn, Args&&... args)
     }
     // Its time is one more thing that it waits for.
     Future<void> timer = launch(TaskOptions{.start_at = options.start_at}, [] {});
+    Future<R> future = detail::FutureAccess::adopt<R>(nullptr);
     try {
-      auto future =
-          launch_dependent(options, std::forward<F>(fn), std::forward<Args>(args)..., timer);
-      future.add_done_callback([timer](const Future<R>&) mutable { timer.cancel(); });
-      return future;
+      future = launch_dependent(options, std::forward<F>(fn), std::forward<Args>(args)..., timer);
     } catch (...) {
-      timer.cancel();  // and with it the task, if that was accepted
+      timer.cancel();
       throw;
     }
+    try {
+      future.add_done_callback([timer](const Future<R>&) mutable { timer.cancel(); });
+    } catch (const std::bad_alloc&) {  // then the timer runs on, for nothing
+    }
+    return future;
   } else {
     return launch_dependent(options, std::forward<F>(fn), std::forward<Args>(args)...);
   }
