@@ -15,6 +15,7 @@
 
 #include "support/catch.hpp"
 
+using concurrent::detail::os::ProcessMark;
 using concurrent::futures::detail::process::WorkerAreas;
 using concurrent::multiprocessing::detail::AreaLease;
 using concurrent::multiprocessing::detail::AreaMessage;
@@ -93,7 +94,20 @@ TEST_CASE("an arena gives the same memory again, and returns pages beyond a limi
   CHECK(shared_memory_in_use() <= before + 256 * mib);
 }
 
-TEST_CASE("what is larger than the machine's memory is refused") {
+TEST_CASE("an arena of which nothing is given away can be divided anew") {
+  Arena arena(256 * mib);
+  for (std::size_t size = 3 * mib; size < 200 * mib; size += 7 * mib) {
+    CAPTURE(size);
+    const BufferSource::Block block = arena.take_zeroed(size);
+    REQUIRE(block.begin != nullptr);
+    CHECK(block.begin[0] == std::byte{0});
+    CHECK(block.begin[size - 1] == std::byte{0});
+    std::memset(block.begin, 1, size);
+    arena.give_back(block);
+  }
+}
+
+TEST_CASE("what is larger than an arena is refused") {
   Arena arena(most);
   CHECK(arena.take(std::size_t{1} << 47U).begin == nullptr);
   CHECK(arena.take(std::size_t{1} << 63U).begin == nullptr);
@@ -128,7 +142,8 @@ TEST_CASE("a lease gives its part back once") {
 }
 
 TEST_CASE("a buffer grows from the heap into its source, and back when that has no more") {
-  WorkerAreas areas;
+  const ProcessMark here;
+  WorkerAreas areas(nullptr, here);
   std::vector<std::byte> own(100'000);
   areas.grant(own);
   ByteBuffer buffer;
@@ -149,7 +164,8 @@ TEST_CASE("a buffer grows from the heap into its source, and back when that has 
 }
 
 TEST_CASE("a worker writes a result over its request, or to its own part when that has been read") {
-  WorkerAreas areas;
+  const ProcessMark here;
+  WorkerAreas areas(nullptr, here);
   std::vector<std::byte> own(200'000);
   std::vector<std::byte> request(100'000);
   areas.grant(own);
@@ -158,7 +174,7 @@ TEST_CASE("a worker writes a result over its request, or to its own part when th
   const BufferSource::Block mine = areas.take(50'000);
   CHECK(mine.begin == own.data());
   CHECK(areas.take(50'000).begin == nullptr);  // both are in use
-  areas.sent(mine.begin);
+  areas.sent(mine.begin, 50'000);
   CHECK(areas.waits_for_reader());
   CHECK(areas.take(50'000).begin == nullptr);
   areas.all_is_read();

@@ -9,7 +9,11 @@
 #include <cerrno>
 #include <concurrent/futures/process_pool.hpp>
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <mutex>
 #include <string>
@@ -74,6 +78,46 @@ bool is_quiet(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0
 
 }  // namespace
 
+TEST_CASE("a worker has the shared memory of its own pool, and of no other") {
+  const auto shared_mappings = [] {
+    std::ifstream maps("/proc/self/maps");
+    std::vector<int> count{0, 0};
+    for (std::string line; std::getline(maps, line);) {
+      char* rest = nullptr;
+      const std::uint64_t begin = std::strtoull(line.c_str(), &rest, 16);
+      const std::uint64_t size = std::strtoull(rest + 1, nullptr, 16) - begin;
+      const bool anonymous = line.find("/dev/zero") != std::string::npos;
+      if (anonymous && size > std::uint64_t{1} << 30U) ++count[0];         // arena and heap
+      if (line.find("memfd:concurrent") != std::string::npos) ++count[1];  // rings
+    }
+    return count;
+  };
+  ProcessPoolExecutor before({.max_workers = 2});
+  CHECK(before.submit(shared_mappings).result() == std::vector<int>{2, 1});
+  ProcessPoolExecutor executor({.max_workers = 1});
+  CHECK(executor.submit(shared_mappings).result() == std::vector<int>{2, 1});
+  ProcessPoolExecutor::Options apart{.max_workers = 1};
+  apart.limits.address_space = std::uint64_t{1} << 50U;
+  ProcessPoolExecutor limited(apart);
+  CHECK(limited.submit(shared_mappings).result() == std::vector<int>{0, 1});
+}
+
+TEST_CASE("a worker that has nothing to do keeps no memory of large results") {
+  const auto shared_memory_of = [](pid_t process) {
+    std::ifstream status("/proc/" + std::to_string(process) + "/status");
+    std::size_t kib = 0;
+    for (std::string word; status >> word;) {
+      if (word == "RssShmem:") status >> kib;
+    }
+    return kib / 1024;
+  };
+  ProcessPoolExecutor executor({.max_workers = 1});
+  const pid_t worker = executor.submit(::getpid).result();
+  executor.submit([] { return std::vector<char>(std::size_t{32} << 20U, 'x'); }).result();
+  CHECK(shared_memory_of(worker) >= 32);
+  CHECK(within(60s, [&] { return shared_memory_of(worker) < 8; }));
+}
+
 TEST_CASE("pools that were made and destroyed leave nothing behind") {
   { ProcessPoolExecutor warm_up({.max_workers = 1}); }
   const auto descriptors_before = descriptors();
@@ -94,8 +138,8 @@ TEST_CASE("broken pools leave nothing behind") {
   const auto descriptors_before = descriptors();
   for (int i = 0; i < 30; ++i) {
     ProcessPoolExecutor executor({.max_workers = 2});
-    const auto dies = executor.submit([] { ::raise(SIGKILL); });
     const auto lives = executor.submit([] { ::usleep(1000); });
+    const auto dies = executor.submit([] { ::raise(SIGKILL); });
     CHECK(fails_with<BrokenProcessPool>(dies));
   }
   CHECK(descriptors() == descriptors_before);

@@ -175,6 +175,42 @@ TEST_CASE("a task whose worker dies at any step is run again with the same argum
   CHECK(once.result(60s) == reversed(data));
 }
 
+TEST_CASE("a task whose worker dies twice gets the same arguments a third time") {
+  const std::size_t size = GENERATE(std::size_t{10}, std::size_t{600'000});
+  const bool through_sockets = GENERATE(false, true);
+  CAPTURE(size, through_sockets);
+  const SharedBoard shared;
+  ProcessPoolExecutor::Options options{.max_workers = 1, .on_worker_death = OnWorkerDeath::restart};
+  if (through_sockets) options.limits.address_space = std::size_t{1} << 50U;
+  ProcessPoolExecutor executor(options);
+  const auto third = executor.submit(
+      TaskOptions{.max_retries = 3},
+      [](std::vector<char> bytes) {
+        std::reverse(bytes.begin(), bytes.end());
+        if (++board()->flag.at(0) < 3) ::kill(::getpid(), SIGKILL);
+        return bytes;
+      },
+      letters(size));
+  CHECK(third.result(60s) == reversed(letters(size)));
+}
+
+TEST_CASE("a task that forks and returns twice changes no other task's data") {
+  ProcessPoolExecutor executor({.max_workers = 1});
+  const std::vector<char> data = letters(600'000);
+  for (int round = 0; round < 3; ++round) {
+    const auto twice = executor.submit(
+        [](std::vector<char> bytes) {
+          if (::fork() == 0) ::usleep(20'000);
+          return bytes;
+        },
+        data);
+    REQUIRE(twice.result(60s) == data);
+    std::vector<Future<std::vector<char>>> others;
+    for (int i = 0; i < 60; ++i) others.push_back(executor.submit(reversed, data));
+    for (const auto& other : others) REQUIRE(other.result(60s) == reversed(data));
+  }
+}
+
 TEST_CASE("a worker that is stopped from outside holds up no task but its own") {
   const std::size_t size = GENERATE(std::size_t{10}, std::size_t{600'000});
   CAPTURE(size);

@@ -280,6 +280,13 @@ TEST_CASE("a shared array is refused by a pool whose workers begin anew") {
   CHECK(executor.submit([](int x) { return x; }, 5).result(60s) == 5);
 }
 
+TEST_CASE("a task in a spawned worker cannot make a shared array") {
+  const SharedArray<int> mine(10);
+  ProcessPoolExecutor executor({.max_workers = 1, .start_method = StartMethod::spawn});
+  const auto refused = executor.submit([] { return SharedArray<int>(10); });
+  CHECK_THAT(failure_of(refused), contains("make it where the pool was made"));
+}
+
 TEST_CASE("two mappings of an arena's memory show the same, and its pages can be given back") {
   const auto memory = Arena::make_memory(std::size_t{1} << 32U);
   REQUIRE(memory);

@@ -23,7 +23,7 @@ namespace concurrent::multiprocessing {
 template <class T>
 concept shareable =
     std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T> && !std::is_const_v<T> &&
-    can_cross_process_boundary<T>;
+    detail::plain_value<T>;
 
 /// A handle to a fixed number of elements that this process shares with worker processes.
 ///
@@ -34,7 +34,8 @@ concept shareable =
 ///
 /// What several processes or threads change at once is theirs to order: parts of their own
 /// (`subspan` of `span()`), or std::atomic_ref. What is written before `submit` is seen by the
-/// task, and what the task has written is seen by whoever has seen its future done.
+/// task, and what the task has written is seen by whoever has seen its future done. (A task whose
+/// future came to its end before it, by cancel_running or with its pool, may write for a moment.)
 ///
 /// The elements lie in memory that is reserved when the first array or process pool is made, and
 /// that pools inherit: it need not be made before them. A pool whose workers share no memory (with
@@ -113,14 +114,17 @@ template <shareable T>
 template <class Archive>
 void SharedArray<T>::save(Archive& archive) const {
   detail::AreaMessage area;
-  if (size_ != 0) area = detail::SharedHeap::instance().message_of(std::as_bytes(span()));
-  if (owner_ != nullptr) archive.buffer().keep(owner_);
+  if (size_ != 0) {
+    area = detail::SharedHeap::instance().message_of(std::as_bytes(span()));
+    archive.buffer().keep(owner_);
+  }
   archive(area);
 }
 
 template <shareable T>
 template <class Archive>
 void SharedArray<T>::load(Archive& archive) {
+  *this = {};
   detail::AreaMessage area;
   archive(area);
   if (area.size == 0) return;

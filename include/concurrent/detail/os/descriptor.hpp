@@ -2,15 +2,17 @@
 #pragma once
 
 // The file descriptors that this library opens: owned, closed on exec, and known by number, so that
-// a child that is forked can close those that it inherited.
+// a child that is forked can close those that it inherited. The same for memory that it shares.
 // No counterpart in Python, where descriptors are not inherited across fork by design of exec only.
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <initializer_list>
 #include <mutex>
 #include <system_error>
@@ -23,8 +25,9 @@ namespace concurrent::detail::os {
   throw std::system_error(error, std::generic_category(), what);
 }
 
-/// The numbers of all descriptors that the library has open. A descriptor is made and entered under
-/// the mutex, and a fork holds it, so that no child inherits one that it does not know of.
+/// The numbers of all descriptors that the library has open, and all memory that it shares with
+/// other processes. Each is made and entered under the mutex, and a fork holds it, so that no child
+/// inherits one that it does not know of.
 class DescriptorRegistry {
  public:
   static DescriptorRegistry& instance() {
@@ -45,6 +48,29 @@ class DescriptorRegistry {
     open_.pop_back();
     return true;
   }
+  void reserve_mappings(std::size_t more) { mapped_.reserve(mapped_.size() + more); }
+  void enter_mapping(void* begin, std::size_t size) noexcept { mapped_.push_back({begin, size}); }
+  /// False when a child has unmapped it as not its own.
+  bool leave_mapping(const void* begin) noexcept {
+    const auto found = std::find_if(mapped_.begin(), mapped_.end(),
+                                    [begin](const auto& each) { return each.begin == begin; });
+    if (found == mapped_.end()) return false;
+    *found = mapped_.back();
+    mapped_.pop_back();
+    return true;
+  }
+  /// In a child, which has one thread: gives up the memory of others.
+  void unmap_all_but(std::initializer_list<const void*> kept) noexcept {
+    const auto is_kept = [kept](const Mapping& each) {
+      return std::find(kept.begin(), kept.end(), each.begin) != kept.end();
+    };
+    for (const Mapping& each : mapped_) {
+      if (!is_kept(each)) ::munmap(each.begin, each.size);
+    }
+    mapped_.erase(std::remove_if(mapped_.begin(), mapped_.end(),
+                                 [&](const Mapping& each) { return !is_kept(each); }),
+                  mapped_.end());
+  }
   /// In a child, which has one thread: closes what it inherited, except what it keeps.
   void close_all_but(std::initializer_list<int> kept) noexcept {
     const auto is_kept = [kept](int descriptor) {
@@ -58,6 +84,11 @@ class DescriptorRegistry {
   }
 
  private:
+  struct Mapping {
+    void* begin;
+    std::size_t size;
+  };
+
   DescriptorRegistry() {
     ::pthread_atfork([] { instance().mutex_.lock(); }, [] { instance().mutex_.unlock(); },
                      [] { instance().mutex_.unlock(); });
@@ -65,6 +96,7 @@ class DescriptorRegistry {
 
   std::mutex mutex_;
   std::vector<int> open_;
+  std::vector<Mapping> mapped_;
 };
 
 /// Owns one descriptor, entered in the registry.

@@ -8,16 +8,22 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace concurrent::detail::os {
 
 /// In a child that is about to become another program; async-signal-safe, as is all here.
 inline void close_range(unsigned first, unsigned last) noexcept {
-  if (first > last || ::syscall(SYS_close_range, first, last, 0) == 0) return;
-  rlimit limit{};  // before Linux 5.9
+  if (first > last) return;
+#if defined(SYS_close_range)
+  if (::syscall(SYS_close_range, first, last, 0) == 0) return;
+#endif
+  constexpr rlim_t enough = 1U << 20U;  // a limit may be beyond all measure
+  rlimit limit{};                       // before Linux 5.9
   ::getrlimit(RLIMIT_NOFILE, &limit);
-  for (unsigned number = first; number <= last && number < limit.rlim_cur; ++number) {
+  for (unsigned number = first; number <= last && number < (std::min)(limit.rlim_cur, enough);
+       ++number) {
     ::close(static_cast<int>(number));
   }
 }

@@ -51,16 +51,45 @@ inline Descriptor make_sparse_memory(std::size_t size) noexcept {
   }
 }
 
+/// Whether the system counts memory that nobody has touched (vm.overcommit_memory = 2).
+inline bool addresses_are_memory() noexcept {
+  static const bool strict = [] {
+    const int setting = ::open("/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC);
+    if (setting < 0) return false;
+    char mode = '0';
+    const bool known = ::read(setting, &mode, 1) == 1;
+    ::close(setting);
+    return known && mode == '2';
+  }();
+  return strict;
+}
+
+/// Maps memory that is shared, and enters it in the registry. Null, and errno: the system refuses.
+/// @throws std::bad_alloc
+inline std::byte* map_shared(std::size_t size, int flags, int descriptor) {
+  DescriptorRegistry& registry = DescriptorRegistry::instance();
+  const auto lock = registry.lock();
+  registry.reserve_mappings(1);
+  void* const begin =
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | flags, descriptor, 0);
+  if (begin == MAP_FAILED) return nullptr;
+  registry.enter_mapping(begin, size);
+  return static_cast<std::byte*>(begin);
+}
+inline void unmap_shared(std::byte* begin, std::size_t size) noexcept {
+  DescriptorRegistry& registry = DescriptorRegistry::instance();
+  const auto lock = registry.lock();
+  if (registry.leave_mapping(begin)) ::munmap(begin, size);
+}
+
 /// Owns a mapping of shared memory; the descriptor may be closed.
 class SharedMapping {
  public:
   SharedMapping() = default;
   /// @throws std::system_error
   SharedMapping(const Descriptor& memory, std::size_t size) : size_(size) {
-    void* const begin =
-        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory.number(), 0);
-    if (begin == MAP_FAILED) throw_errno(errno, "cannot map shared memory");
-    begin_ = static_cast<std::byte*>(begin);
+    begin_ = map_shared(size, 0, memory.number());
+    if (begin_ == nullptr) throw_errno(errno, "cannot map shared memory");
   }
   SharedMapping(SharedMapping&& other) noexcept
       : begin_(std::exchange(other.begin_, nullptr)), size_(std::exchange(other.size_, 0)) {}
@@ -70,7 +99,7 @@ class SharedMapping {
     return *this;
   }
   ~SharedMapping() {
-    if (begin_ != nullptr) ::munmap(begin_, size_);
+    if (begin_ != nullptr) unmap_shared(begin_, size_);
   }
 
   [[nodiscard]] std::byte* begin() const noexcept { return begin_; }

@@ -5,6 +5,7 @@
 // because they are forked later, or by its descriptor. Counterpart: multiprocessing.heap.Arena.
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <span>
 #include <utility>
 #include <vector>
@@ -38,10 +40,13 @@ struct AreaMessage {
 /// **Complexity** O(1). Sizes are rounded up by at most a quarter, which costs addresses only.
 class Arena final : public BufferSource {
  public:
-  /// In memory that only forked processes share with this one: as much as the machine has, but at
-  /// most `most` bytes. Addresses cost next to nothing, and pages come when they are written to.
-  explicit Arena(std::size_t most) noexcept : inherited_(true) {
-    map(MAP_ANONYMOUS, -1, right_size(most));
+  /// In memory that only forked processes share with this one. Addresses cost next to nothing, and
+  /// pages come when they are written to; where a system reserves memory all the same, it may have
+  /// less, or none.
+  explicit Arena(std::size_t wanted) noexcept : inherited_(true) {
+    for (std::size_t size = right_size(wanted); begin_ == nullptr && size >= least; size /= 4) {
+      map(MAP_ANONYMOUS, -1, size);
+    }
   }
   /// In memory of make_memory(), which another process can have too.
   explicit Arena(const concurrent::detail::os::Descriptor& memory) noexcept {
@@ -50,13 +55,13 @@ class Arena final : public BufferSource {
     map(0, memory.number(), static_cast<std::size_t>(status.st_size));
   }
   /// Empty where the system has none.
-  static concurrent::detail::os::Descriptor make_memory(std::size_t most) noexcept {
-    return concurrent::detail::os::make_sparse_memory(right_size(most));
+  static concurrent::detail::os::Descriptor make_memory(std::size_t wanted) noexcept {
+    return concurrent::detail::os::make_sparse_memory(right_size(wanted));
   }
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   ~Arena() {
-    if (begin_ != nullptr) ::munmap(begin_, size_);
+    if (begin_ != nullptr) concurrent::detail::os::unmap_shared(begin_, size_);
   }
 
   /// Whether there is memory; without it, messages go through the sockets.
@@ -66,12 +71,14 @@ class Arena final : public BufferSource {
 
   Block take(std::size_t size) noexcept override {
     const Class wanted = class_of(size);
-    return {take_area(wanted).begin, wanted.size};
+    const Free area = take_area(wanted);
+    return area.begin != nullptr ? Block{area.begin, wanted.size} : Block{};
   }
   /// The same, all zeros.
   Block take_zeroed(std::size_t size) noexcept {
     const Class wanted = class_of(size);
     const Free area = take_area(wanted);
+    if (area.begin == nullptr) return {};
     if (area.warm) std::memset(area.begin, 0, size);
     return {area.begin, wanted.size};
   }
@@ -84,10 +91,12 @@ class Arena final : public BufferSource {
       const std::scoped_lock lock(mutex_);
       free_[index].push_back({block.begin, warm});
       if (warm) warm_bytes_ += block.size;
+      --given_;
     } catch (...) {  // no memory for the list: these addresses are lost
     }
   }
 
+  [[nodiscard]] const std::byte* base() const noexcept { return begin_; }
   [[nodiscard]] AreaMessage message_of(std::span<const std::byte> bytes) const noexcept {
     return {static_cast<std::uint64_t>(bytes.data() - begin_), bytes.size()};
   }
@@ -112,6 +121,13 @@ class Arena final : public BufferSource {
     return warm_bytes_ + size <= most_warm_bytes;
   }
 
+  /// Nothing is given away: all of it may be divided otherwise.
+  void begin_anew() noexcept {
+    if (used_ == 0 || ::madvise(begin_, used_, MADV_REMOVE) != 0) return;
+    for (auto& free : free_) free.clear();
+    used_ = warm_bytes_ = 0;
+  }
+
   /// Null if there is none.
   Free take_area(const Class& wanted) noexcept {
     if (wanted.index >= classes) return {};
@@ -121,27 +137,31 @@ class Arena final : public BufferSource {
       const Free area = free.back();
       free.pop_back();
       if (area.warm) warm_bytes_ -= wanted.size;
+      ++given_;
       return area;
     }
+    if (wanted.size > size_ - used_ && given_ == 0) begin_anew();
     if (wanted.size > size_ - used_) return {};
+    ++given_;
     std::byte* const begin = begin_ + used_;
     used_ += wanted.size;
     return {begin, false};
   }
 
-  static std::size_t right_size(std::size_t most) noexcept {
-    const auto pages = ::sysconf(_SC_PHYS_PAGES);
-    const auto page = ::sysconf(_SC_PAGESIZE);
-    if (pages <= 0 || page <= 0) return 0;
-    const std::size_t memory = static_cast<std::size_t>(pages) * static_cast<std::size_t>(page);
-    return (std::min)(std::bit_ceil(memory), most);
+  /// `wanted` bytes, but less where addresses are counted.
+  static std::size_t right_size(std::size_t wanted) noexcept {
+    if (concurrent::detail::os::addresses_are_memory()) wanted = (std::min)(wanted, least);
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
+    return (std::min)(wanted, std::bit_floor(static_cast<std::size_t>(limit.rlim_cur / 16)));
   }
   void map(int kind, int descriptor, std::size_t size) noexcept {
-    void* const begin = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                               MAP_SHARED | MAP_NORESERVE | kind, descriptor, 0);
-    if (begin == MAP_FAILED) return;
-    ::madvise(begin, size, MADV_DONTDUMP);
-    begin_ = static_cast<std::byte*>(begin);
+    try {
+      begin_ = concurrent::detail::os::map_shared(size, MAP_NORESERVE | kind, descriptor);
+    } catch (const std::bad_alloc&) {  // then there is none
+    }
+    if (begin_ == nullptr) return;
+    ::madvise(begin_, size, MADV_DONTDUMP);
     size_ = size;
   }
 
@@ -155,6 +175,7 @@ class Arena final : public BufferSource {
   }
 
   static constexpr std::size_t smallest = (std::size_t{64} << 10U) + 1;
+  static constexpr std::size_t least = std::size_t{64} << 20U;
   static constexpr std::size_t smallest_octave = 16;
   static constexpr std::size_t classes = 4 * (48 - smallest_octave);
   static constexpr std::size_t most_warm_bytes = std::size_t{256} << 20U;
@@ -164,7 +185,8 @@ class Arena final : public BufferSource {
   std::size_t size_ = 0;
 
   std::mutex mutex_;
-  std::size_t used_ = 0;  // from the begin on, given away at some time
+  std::size_t used_ = 0;   // from the begin on, given away at some time
+  std::size_t given_ = 0;  // how many parts are
   std::size_t warm_bytes_ = 0;
   std::array<std::vector<Free>, classes> free_;
 };

@@ -93,6 +93,7 @@ class ByteBuffer {
           "a SharedArray cannot cross to this process pool: its workers share no memory (.sandbox, "
           ".limits.address_space or StartMethod::spawn)");
     }
+    if (part == nullptr) return;  // it is on loan here, and stays for that long
     if (kept_ == nullptr) kept_ = std::make_unique<Kept>();
     kept_->push_back(std::move(part));
   }

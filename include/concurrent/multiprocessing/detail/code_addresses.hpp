@@ -87,6 +87,7 @@ inline std::uintptr_t CodeMap::to_wire(std::uintptr_t address) const {
 
 inline std::vector<concurrent::detail::os::Module> CodeMap::modules() const {
   std::vector<concurrent::detail::os::Module> all;
+  all.reserve(entries_.size());
   for (const Entry& entry : entries_) all.push_back(entry.theirs);
   return all;
 }

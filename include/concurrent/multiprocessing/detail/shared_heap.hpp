@@ -11,7 +11,6 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <optional>
 #include <span>
 #include <stdexcept>
 #include <utility>
@@ -54,23 +53,29 @@ class SharedHeap {
   [[nodiscard]] bool is_here() const noexcept { return here_.is_here(); }
   /// @throws std::logic_error where the heap was left
   [[nodiscard]] AreaMessage message_of(std::span<const std::byte> bytes) const {
-    if (!arena_) throw std::logic_error("a worker that shares no memory has no SharedArray");
+    if (arena_ == nullptr)
+      throw std::logic_error("a worker that shares no memory has no SharedArray");
     return arena_->message_of(bytes);
   }
   /// Empty for what lies outside, or where the heap was left.
   [[nodiscard]] std::span<std::byte> bytes_of(const AreaMessage& area) const noexcept {
-    return arena_ ? arena_->bytes_of(area) : std::span<std::byte>();
+    return arena_ != nullptr ? arena_->bytes_of(area) : std::span<std::byte>();
+  }
+  /// Null where the heap was left, or there is no memory for it.
+  [[nodiscard]] const std::byte* base() const noexcept {
+    return arena_ != nullptr ? arena_->base() : nullptr;
   }
   /// This process is not to have it: it runs what is not trusted.
   void leave() noexcept { arena_.reset(); }
 
  private:
-  static constexpr std::size_t largest = std::size_t{1} << 40U;
+  /// 1 TiB, where addresses have 64 bits.
+  static constexpr std::size_t largest = std::size_t{1} << (4 * sizeof(std::size_t) + 8);
 
   SharedHeap() = default;
 
   concurrent::detail::os::ProcessMark here_;
-  std::optional<Arena> arena_{std::in_place, largest};
+  std::unique_ptr<Arena> arena_ = std::make_unique<Arena>(largest);  // null: the heap was left
   std::mutex mutex_;
   std::map<const std::byte*, std::weak_ptr<SharedBytes>> parts_;
 };
@@ -85,8 +90,9 @@ inline SharedBytes::~SharedBytes() {
 inline std::shared_ptr<SharedBytes> SharedHeap::allocate(std::size_t size) {
   if (!is_here()) {
     throw std::logic_error(
-        "a SharedArray cannot be made in a worker: make it where the pool was made and pass it to "
-        "the task, which can fill it");
+        "a SharedArray cannot be made in a worker, or in another process that was forked since "
+        "there "
+        "were some: make it where the pool was made and pass it to the task, which can fill it");
   }
   const BufferSource::Block block = arena_->take_zeroed(size);
   if (block.begin == nullptr) throw std::bad_alloc();

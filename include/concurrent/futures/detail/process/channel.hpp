@@ -201,6 +201,7 @@ class WorkerChannel {
   bool take(const RingMessage& message) noexcept;
   bool receive_frame(Frame& frame);
   bool fill();
+  bool sleep();
   bool wait_for_request();
   [[nodiscard]] bool spin();
   void ring_for_results();
@@ -327,6 +328,7 @@ inline WorkerChannel::WorkerChannel(os::Descriptor socket, SharedBlock& block, c
                                     int spin) noexcept
     : socket_(std::move(socket)),
       arena_(arena),
+      areas_(arena, here_),
       block_(block),
       requests_(block.requests, block.request_bytes, SharedBlock::ring_capacity),
       results_(block.results, block.result_bytes, SharedBlock::ring_capacity),
@@ -478,9 +480,18 @@ inline bool WorkerChannel::wait_for_request() {
   ring_for_results();
   check_that_it_is_ours();
   block_.worker_sleeps.store(1, std::memory_order_seq_cst);     // F1
-  const bool open = requests_.has_more() || fill();             // F2, F3
+  const bool open = requests_.has_more() || sleep();            // F2, F3
   block_.worker_sleeps.exchange(0, std::memory_order_seq_cst);  // F5
   return open;
+}
+
+/// Waits for bytes from the socket, as fill() does. Whoever sleeps for long keeps little.
+inline bool WorkerChannel::sleep() {
+  constexpr std::chrono::seconds long_sleep{1};
+  while (areas_.has_much() && !os::wait_readable(socket_.number(), long_sleep)) {
+    if (results_.all_consumed()) areas_.give_up_pages();
+  }
+  return fill();
 }
 
 /// True when there is a request. Spins less as long as it is in vain.
@@ -518,7 +529,7 @@ inline void WorkerChannel::send(ByteBuffer& frame, FrameKind kind, std::uint64_t
     const AreaMessage area = arena_->message_of(frame.bytes().subspan(header_size));
     if (std::byte* const room = results_.reserve(sizeof area)) {
       std::memcpy(room, &area, sizeof area);
-      areas_.sent(frame.data());
+      areas_.sent(frame.data(), frame.size());
       frame.leave();
       results_.publish(static_cast<std::uint32_t>(FrameKind::area_value), task, sizeof area);
       return;

@@ -186,7 +186,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   static constexpr std::size_t results_at_a_time = std::size_t{80} << 20U;
   static constexpr std::chrono::seconds patience_at_the_end{1};
   /// Pools are many, and addresses not without end.
-  static constexpr std::size_t largest_arena = std::size_t{64} << 30U;
+  static constexpr std::size_t largest_arena = std::size_t{1} << (4 * sizeof(std::size_t) + 4);
   /// When to ask the fork server again that could not be told.
   static constexpr std::chrono::milliseconds pause_before_asking_again{10};
   /// How long the manager naps while others do its work, and while it does it itself.

@@ -35,11 +35,10 @@ inline os::Descriptor Engine::make_arena_memory(const EngineOptions& options) no
   return Arena::make_memory(largest_arena);
 }
 inline std::unique_ptr<Arena> Engine::make_arena() const {
+  // Now, so that the workers inherit it, and the server finds it made.
+  if (!options_.spawns()) multiprocessing::detail::SharedHeap::instance();
   if (!has_arena(options_.worker)) return nullptr;
-  if (!options_.spawns()) {
-    multiprocessing::detail::SharedHeap::instance();  // now, so that the workers inherit it
-    return std::make_unique<Arena>(largest_arena);
-  }
+  if (!options_.spawns()) return std::make_unique<Arena>(largest_arena);
   auto arena = std::make_unique<Arena>(arena_memory_);
   return *arena ? std::move(arena) : nullptr;
 }

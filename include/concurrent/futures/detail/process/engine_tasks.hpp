@@ -92,6 +92,7 @@ inline void Engine::hand_over(PoolTaskPtr& task) {
   // A large one is sent away, or overwritten.
   ByteBuffer& request = small || last_attempt ? task->request : task->sent;
   if (!small && !last_attempt) {
+    request.clear();  // of an earlier attempt
     request.draw_from(arena());
     request.append(task->request.data(), task->request.size());
   }

@@ -197,6 +197,7 @@ inline void Engine::survive(PoolTaskPtr running, const WorkerRecord& worker, con
   if (++running->deaths > 1) {
     times = "; it was attempt " + std::to_string(running->deaths);
   }
+  running->sent.clear();
   if (running->deaths <= running->options.max_retries) {
     const std::scoped_lock lock(mutex_);
     running->worker = 0;

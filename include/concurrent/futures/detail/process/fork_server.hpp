@@ -77,7 +77,10 @@ class ForkServer {
   ::setsid();  // neither Ctrl-C nor a closed terminal is for the server
   os::discard_inherited_output();
   os::give_back_free_memory();
-  if (setup.arena == nullptr) multiprocessing::detail::SharedHeap::instance().leave();
+  // What other pools send is not for this one; nor is the heap, where workers share no memory.
+  auto& heap = multiprocessing::detail::SharedHeap::instance();
+  if (setup.arena == nullptr) heap.leave();
+  registry.unmap_all_but({setup.arena != nullptr ? setup.arena->base() : nullptr, heap.base()});
   // What outlives a worker becomes a child of the server, and so can be found when the parent dies.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   try {

@@ -56,12 +56,13 @@ void exchange_setup(Archive& archive, Setup& setup) {
 
 /// All that a fresh server is to know, in memory of its own: where the pool's code lies, and the
 /// setup of its workers. @throws std::system_error, std::bad_alloc
-inline os::Descriptor write_setup(const WorkerSetup& setup) {
+inline os::Descriptor write_setup(const WorkerSetup& setup, bool arena) {
   ByteBuffer text;
   multiprocessing::OutputArchive archive(text);
   const auto* const map = multiprocessing::detail::code_map;
   archive(map != nullptr ? map->modules() : os::loaded_modules());
   exchange_setup(archive, setup);
+  archive(arena);
   archive(plain_function(setup.initializer));
   os::Descriptor memory = os::make_shared_memory(text.size());
   const os::SharedMapping mapping(memory, text.size());
@@ -70,7 +71,7 @@ inline os::Descriptor write_setup(const WorkerSetup& setup) {
 }
 
 /// In the fresh server. From here on addresses of code are translated.
-inline WorkerSetup read_setup(const os::Descriptor& memory) {
+inline WorkerSetup read_setup(const os::Descriptor& memory, bool has_arena) {
   struct stat status {};
   if (::fstat(memory.number(), &status) != 0) os::throw_errno(errno, "cannot read a setup");
   const os::SharedMapping mapping(memory, static_cast<std::size_t>(status.st_size));
@@ -81,6 +82,9 @@ inline WorkerSetup read_setup(const os::Descriptor& memory) {
   multiprocessing::detail::code_map = new multiprocessing::detail::CodeMap(std::move(modules));
   WorkerSetup setup;
   exchange_setup(archive, setup);
+  bool should_have_arena = false;
+  archive(should_have_arena);
+  if (should_have_arena != has_arena) os::throw_errno(EMFILE, "an arena has not arrived");
   try {
     void (*initializer)() = nullptr;
     archive(initializer);
@@ -96,7 +100,7 @@ inline WorkerSetup read_setup(const os::Descriptor& memory) {
 inline pid_t spawn_fork_server(const os::SocketPair& control, const os::Descriptor& parent,
                                const os::Descriptor& arena, const WorkerSetup& setup) {
   // What it gets comes through its socket, where it lies when the server begins.
-  const os::Descriptor setup_memory = write_setup(setup);
+  const os::Descriptor setup_memory = write_setup(setup, static_cast<bool>(arena));
   const std::array numbers{parent.number(), setup_memory.number(), arena.number()};
   const char nothing = 0;
   if (!os::send_with_descriptors(control.first.number(), &nothing, sizeof nothing, numbers.data(),
@@ -148,7 +152,7 @@ inline void become_fork_server(int argc, const char* const* argv) {
     os::Received told = os::receive_with_descriptors(control.number(), &nothing, sizeof nothing);
     auto& [parent, setup_memory, arena_memory] = told.descriptors;
     if (!parent || !setup_memory) os::throw_errno(EMFILE, "a setup has not arrived");
-    WorkerSetup setup = read_setup(setup_memory);
+    WorkerSetup setup = read_setup(setup_memory, static_cast<bool>(arena_memory));
     const Arena arena(arena_memory);
     if (arena_memory && !arena) os::throw_errno(ENOMEM, "cannot map an arena");
     setup.arena = arena ? &arena : nullptr;
