@@ -45,7 +45,9 @@ using multiprocessing::StartMethod;
 ///
 /// What crosses to a worker and back: see multiprocessing::can_cross_process_boundary and
 /// callable_can_cross_process_boundary; what does not, does not compile. An argument or a result
-/// whose `serialize` throws fails its own future only.
+/// whose `serialize` throws fails its own future only. What is large travels through memory that
+/// the pool shares with its workers: addresses are reserved for it (a TiB for the program, 64 GiB
+/// for each pool, less where they are limited), and pages as they are used.
 ///
 /// Exceptions come back as the same type with the same message when they are the standard's, this
 /// library's, or registered (multiprocessing::register_exception), else as RemoteError.

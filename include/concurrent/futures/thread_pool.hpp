@@ -15,6 +15,7 @@
 #include <concurrent/futures/future.hpp>
 #include <concurrent/futures/task_options.hpp>
 #include <cstddef>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
