@@ -152,7 +152,7 @@ class ProcessPoolExecutor : public ExecutorInterface<ProcessPoolExecutor> {
   template <class F, class... Args>
   requires callable_with_copies<F, Args...>
   auto submit(F&& fn, Args&&... args) -> Future<detail::process::call_result_t<F, Args...>> {
-    return launch(TaskOptions{}, std::forward<F>(fn), std::forward<Args>(args)...);
+    return launch(nullptr, std::forward<F>(fn), std::forward<Args>(args)...);
   }
 
   /// The same with options for this task. With `.timeout`, the worker is killed when the task runs
@@ -161,7 +161,8 @@ class ProcessPoolExecutor : public ExecutorInterface<ProcessPoolExecutor> {
   requires callable_with_copies<F, Args...>
   auto submit(TaskOptions options, F&& fn, Args&&... args)
       -> Future<detail::process::call_result_t<F, Args...>> {
-    return launch(std::move(options), std::forward<F>(fn), std::forward<Args>(args)...);
+    return launch(std::make_unique<TaskOptions>(std::move(options)), std::forward<F>(fn),
+                  std::forward<Args>(args)...);
   }
 
   /// Queues `fn(args...)` without a future. What it throws, and that the pool broke before it was
@@ -197,7 +198,7 @@ class ProcessPoolExecutor : public ExecutorInterface<ProcessPoolExecutor> {
   static detail::process::EngineOptions checked(Options options);
   static void check_spawn(const Options& options);
   template <class F, class... Args>
-  auto launch(TaskOptions options, F&& fn, Args&&... args)
+  auto launch(std::unique_ptr<const TaskOptions> options, F&& fn, Args&&... args)
       -> Future<detail::process::call_result_t<F, Args...>>;
   template <class R, class F, class... Args>
   static Future<R> run_here(F&& fn, Args&&... args);
@@ -254,7 +255,7 @@ inline ProcessPoolExecutor::ProcessPoolExecutor(Options options)
 }
 
 template <class F, class... Args>
-auto ProcessPoolExecutor::launch(TaskOptions options, F&& fn, Args&&... args)
+auto ProcessPoolExecutor::launch(std::unique_ptr<const TaskOptions> options, F&& fn, Args&&... args)
     -> Future<detail::process::call_result_t<F, Args...>> {
   namespace process = detail::process;
   using Function = std::decay_t<F>;
@@ -273,9 +274,8 @@ auto ProcessPoolExecutor::launch(TaskOptions options, F&& fn, Args&&... args)
       auto* const state = new process::FutureTask<R>(engine_);
       process::PoolTaskPtr task(state);
       Future<R> future = detail::FutureAccess::adopt<R>(state);
-      task->options = std::move(options);
-      task->request.draw_from(engine_->arena());
-      process::begin_frame(task->request);
+      task->set_options(std::move(options));
+      task->begin_request(engine_->arena());
       try {
         process::RemoteCall<R, Function, std::decay_t<Args>...>::write(task->request, fn, args...);
       } catch (...) {
@@ -332,8 +332,7 @@ void ProcessPoolExecutor::post(F&& fn, Args&&... args) {
       }
     }
     process::PoolTaskPtr task(new process::UnwatchedTask);
-    task->request.draw_from(engine_->arena());
-    process::begin_frame(task->request);
+    task->begin_request(engine_->arena());
     // Its result is of no interest, so it need not cross.
     process::RemoteCall<void, std::decay_t<F>, std::decay_t<Args>...>::write(task->request, fn,
                                                                              args...);

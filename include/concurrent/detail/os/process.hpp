@@ -100,15 +100,14 @@ inline void unblock_all_signals() noexcept {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-/// Forks; `child()` must not return. Its signals are blocked and their handlers reset, so that it
-/// never runs a handler of the program's. @throws std::system_error
+/// Forks; `child()` must not return. Its signals are blocked, so that it runs no handler of the
+/// program's if it resets them first. @throws std::system_error
 template <class Child>
 pid_t fork_process(const char* what, Child&& child) {
   const AllSignalsBlocked blocked;
   const pid_t pid = ::fork();
   if (pid < 0) throw_errno(errno, what);
   if (pid == 0) {
-    reset_signal_handlers();
     std::forward<Child>(child)();
     ::_exit(EXIT_FAILURE);
   }
@@ -140,14 +139,24 @@ inline void discard_inherited_output() noexcept {
   if (nowhere >= 0) ::close(nowhere);
 }
 
-/// Prints what this process has written to the standard output.
+/// Prints what this process has written to the standard output. Costs next to nothing if that is
+/// nothing.
 inline void flush_output() noexcept {
+  // What is behind the streams hardly ever changes, and asking costs more than all the rest.
+  static thread_local const std::streambuf* known_cout = nullptr;
+  static thread_local const std::streambuf* known_clog = nullptr;
   try {
-    if (has_own_buffer(std::cout)) std::cout.flush();
-    if (has_own_buffer(std::clog)) std::clog.flush();
+    for (auto [stream, known] : {std::pair(&std::cout, &known_cout), {&std::clog, &known_clog}}) {
+      if (stream->rdbuf() == *known) continue;  // no buffer of its own
+      if (has_own_buffer(*stream)) {
+        stream->flush();
+      } else {
+        *known = stream->rdbuf();
+      }
+    }
   } catch (...) {  // std::cout.exceptions() may ask for it; the task has gone already
   }
-  std::fflush(stdout);
+  if (::__fpending(stdout) != 0) std::fflush(stdout);
 }
 
 /// From now on exit() ends this process at once: what the program has registered with atexit, and
@@ -169,10 +178,14 @@ inline void exit_without_the_parents_handlers() noexcept {
 #endif
 }
 
-/// Gives back what the allocator keeps for later. In a forked process that memory is the parent's
-/// still, and each of its pages is copied when something is written to it.
+/// Gives back what the allocator keeps for later, if that is much. In a forked process that memory
+/// is the parent's still, and each of its pages is copied when something is written to it.
 inline void give_back_free_memory() noexcept {
 #if defined(__GLIBC__)
+  constexpr std::size_t much = std::size_t{1} << 20U;
+#if __GLIBC_PREREQ(2, 33)
+  if (::mallinfo2().fordblks < much) return;
+#endif
   ::malloc_trim(0);
 #endif
 }

@@ -54,6 +54,8 @@ class BufferSource {
 /// **Thread safety** none; one owner at a time.
 class ByteBuffer {
  public:
+  static constexpr std::size_t alignment = 16;
+
   ByteBuffer() = default;
   ByteBuffer(ByteBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)),
@@ -61,27 +63,35 @@ class ByteBuffer {
         capacity_(std::exchange(other.capacity_, 0)),
         source_(other.source_),
         kept_(std::move(other.kept_)),
-        lent_(std::exchange(other.lent_, false)) {}
+        memory_(std::exchange(other.memory_, Memory::heap)) {}
   ByteBuffer& operator=(ByteBuffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     std::swap(capacity_, other.capacity_);
     std::swap(source_, other.source_);
     std::swap(kept_, other.kept_);
-    std::swap(lent_, other.lent_);
+    std::swap(memory_, other.memory_);
     return *this;
   }
   ~ByteBuffer() { release(); }
 
   /// What is too large for the heap comes from there from now on. The source outlives the buffer.
   void draw_from(BufferSource* source) noexcept { source_ = source; }
+  /// As long as it fits, it lies in `room`, which outlives what this buffer is moved to as well.
+  /// @pre empty, and aligned to `alignment`
+  void begin_in(std::span<std::byte> room) noexcept {
+    release();
+    data_ = room.data();
+    capacity_ = room.size();
+    memory_ = Memory::room;
+  }
   /// Whether it lies in what its source has given.
-  [[nodiscard]] bool lent() const noexcept { return lent_; }
+  [[nodiscard]] bool lent() const noexcept { return memory_ == Memory::source; }
   /// Somebody else has what the source has given.
   void leave() noexcept {
     data_ = nullptr;
     size_ = capacity_ = 0;
-    lent_ = false;
+    memory_ = Memory::heap;
   }
 
   using Kept = std::vector<std::shared_ptr<const void>>;
@@ -123,12 +133,14 @@ class ByteBuffer {
   void clear(std::size_t keep_at_most = 0) noexcept {
     size_ = 0;
     kept_.reset();
-    if (!lent_ && capacity_ <= keep_at_most) return;
+    if (!lent() && capacity_ <= keep_at_most) return;
     release();
     leave();
   }
 
  private:
+  enum class Memory : unsigned char { heap, source, room };
+
   void grow(std::size_t count) {
     constexpr std::size_t limit = (std::numeric_limits<std::size_t>::max)() / 2;
     if (count > limit - size_) throw std::bad_alloc();
@@ -137,11 +149,12 @@ class ByteBuffer {
     // The first allocation of a large message is exact; only growing ones take more than asked.
     if (capacity_ != 0 && wanted < half_more) wanted = half_more;
     if (wanted < smallest) wanted = smallest;
-    wanted = (wanted + 15) / 16 * 16;  // room for the padding behind a message
+    wanted =
+        (wanted + alignment - 1) / alignment * alignment;  // room for the padding behind a message
     if (source_ != nullptr && wanted >= large && grow_in_source(wanted)) return;
-    if (lent_) {
+    if (memory_ != Memory::heap) {
       move_to(static_cast<std::byte*>(std::malloc(wanted)), wanted);
-      lent_ = false;
+      memory_ = Memory::heap;
       return;
     }
     void* const moved = std::realloc(data_, wanted);
@@ -154,7 +167,7 @@ class ByteBuffer {
     const BufferSource::Block block = source_->take(wanted);
     if (block.begin == nullptr) return false;
     move_to(block.begin, block.size);
-    lent_ = true;
+    memory_ = Memory::source;
     return true;
   }
   void move_to(std::byte* to, std::size_t capacity) {
@@ -165,10 +178,13 @@ class ByteBuffer {
     capacity_ = capacity;
   }
   void release() noexcept {
-    if (lent_) {
-      source_->give_back({data_, capacity_});
-    } else {
-      std::free(data_);
+    switch (memory_) {
+      case Memory::heap:
+        return std::free(data_);
+      case Memory::source:
+        return source_->give_back({data_, capacity_});
+      case Memory::room:
+        return;
     }
   }
 
@@ -180,7 +196,7 @@ class ByteBuffer {
   std::size_t capacity_ = 0;
   BufferSource* source_ = nullptr;
   std::unique_ptr<Kept> kept_;
-  bool lent_ = false;
+  Memory memory_ = Memory::heap;
 };
 
 /// Reads a message from its begin to its end and never beyond.

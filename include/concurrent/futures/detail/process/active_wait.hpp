@@ -9,6 +9,7 @@
 #include <chrono>
 #include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/futex.hpp>
+#include <cstddef>
 
 namespace concurrent::futures::detail::process {
 
@@ -19,8 +20,12 @@ class ActiveWait {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit ActiveWait(int turns, concurrent::detail::Deadline deadline = {}) noexcept
-      : turns_(turns), deadline_(deadline) {}
+  /// `bytes`: the other end may have so many to copy first.
+  explicit ActiveWait(int turns, concurrent::detail::Deadline deadline = {},
+                      std::size_t bytes = 0) noexcept
+      : longest_(usual + (std::min)(time_to_copy(bytes), longest_copy)),
+        turns_(static_cast<int>(turns * (longest_ / usual))),
+        deadline_(deadline) {}
 
   /// False: it is time to sleep.
   bool turn() noexcept {
@@ -31,7 +36,7 @@ class ActiveWait {
       return true;
     }
     const auto now = Clock::now();
-    if (turn_ == turns_before_clock + 1) end_ = (std::min)(now + longest, deadline_.at());
+    if (turn_ == turns_before_clock + 1) end_ = (std::min)(now + longest_, deadline_.at());
     if (now >= end_) return false;
     ::sched_yield();
     return true;
@@ -39,10 +44,18 @@ class ActiveWait {
   [[nodiscard]] int turns() const noexcept { return turn_; }
 
  private:
-  static constexpr int turns_alone = 16;
+  static constexpr int turns_alone = 64;
   static constexpr int turns_before_clock = 100;
-  static constexpr std::chrono::microseconds longest{50};
+  static constexpr std::chrono::microseconds usual{50};
+  /// Beyond it, being woken up matters little.
+  static constexpr std::chrono::microseconds longest_copy{1000};
 
+  /// Out and in again, at 4 GB/s.
+  static constexpr std::chrono::microseconds time_to_copy(std::size_t bytes) noexcept {
+    return std::chrono::microseconds(bytes / 2000);
+  }
+
+  const std::chrono::microseconds longest_;
   const int turns_;
   int turn_ = 0;
   concurrent::detail::Deadline deadline_;

@@ -135,6 +135,7 @@ class PoolChannel {
 
   /// The worker sees the end of the channel, even if a child of this program has inherited it.
   void close() noexcept {
+    if (requests_.reserve(0) != nullptr) put(FrameKind::leave, 0, {});  // seen sooner
     ::shutdown(socket_.number(), SHUT_RDWR);
     *this = PoolChannel();
   }
@@ -212,7 +213,8 @@ class WorkerChannel {
   static constexpr std::chrono::microseconds too_short_for_harm{2};
 
   os::Descriptor socket_;
-  std::chrono::steady_clock::time_point received_;
+  std::chrono::steady_clock::time_point received_;  // when the task began
+  bool waited_ = true;                              // since the one before
   dev_t device_ = 0;
   ino_t inode_ = 0;
   os::ProcessMark here_;
@@ -223,6 +225,7 @@ class WorkerChannel {
   SharedBlock& block_;
   RingReader requests_;
   RingWriter results_;
+  std::size_t sent_bytes_ = 0;  // by the last result, which the pool has to read first
   int most_turns_;
   int turns_;  // fewer after spinning in vain
 };
@@ -392,6 +395,8 @@ inline bool WorkerChannel::receive(Frame& frame) {
             areas_.grant(arena_->bytes_of(area));
             continue;
           }
+          case FrameKind::leave:
+            return false;
           case FrameKind::large_task:
             if (!receive_frame(frame)) return false;
             if (frame.kind != FrameKind::task || frame.task != message.tag) {
@@ -408,7 +413,8 @@ inline bool WorkerChannel::receive(Frame& frame) {
           default:
             frame = {FrameKind::task, message.tag, message.payload};
         }
-        received_ = std::chrono::steady_clock::now();
+        if (waited_) received_ = std::chrono::steady_clock::now();
+        waited_ = false;
         return true;
       case RingReader::Result::empty:
         if (!wait_for_request()) return false;
@@ -470,6 +476,7 @@ inline bool WorkerChannel::fill() {
 
 /// Returns when there may be a request. False: the pool has closed its end.
 inline bool WorkerChannel::wait_for_request() {
+  waited_ = true;
   Frame bell;  // those that came too late; nothing else is sent without a word in the ring before
   FrameAssembler::Result result{};
   while ((result = assembler_.next(bell)) == FrameAssembler::Result::frame &&
@@ -496,7 +503,7 @@ inline bool WorkerChannel::sleep() {
 
 /// True when there is a request. Spins less as long as it is in vain.
 inline bool WorkerChannel::spin() {
-  ActiveWait wait(turns_);
+  ActiveWait wait(turns_, {}, sent_bytes_);
   do {
     if (requests_.has_more()) {
       turns_ = most_turns_;
@@ -518,10 +525,13 @@ inline void WorkerChannel::ring_for_results() {
 
 inline void WorkerChannel::send(ByteBuffer& frame, FrameKind kind, std::uint64_t task) {
   const std::size_t size = frame.size() - header_size;
+  sent_bytes_ = size;
   if (!here_.is_here()) ::_exit(lost_channel);
   const bool in_arena = frame.lent() && kind == FrameKind::value;
   bool through_ring = in_arena || size <= SharedBlock::largest_message;
-  if (std::chrono::steady_clock::now() - received_ >= too_short_for_harm) {
+  const auto now = std::chrono::steady_clock::now();
+  // What lies in the ring already begins now.
+  if (now - std::exchange(received_, now) >= too_short_for_harm) {
     check_that_it_is_ours();
     through_ring = through_ring && socket_is_quiet();
   }

@@ -44,13 +44,14 @@ class DependentCall final : public WaitingCall,
                             public std::enable_shared_from_this<DependentCall<R, F, Args...>> {
  public:
   template <class G, class... Given>
-  DependentCall(std::shared_ptr<Engine> engine, TaskOptions options, G&& fn, Given&&... args)
+  DependentCall(std::shared_ptr<Engine> engine, std::unique_ptr<const TaskOptions> options, G&& fn,
+                Given&&... args)
       : engine_(std::move(engine)),
         fn_(std::forward<G>(fn)),
         args_(std::forward<Given>(args)...),
         task_(new FutureTask<R>(engine_)),
         future_(FutureAccess::adopt<R>(static_cast<FutureTask<R>*>(task_.get()))) {
-    task_->options = std::move(options);
+    task_->set_options(std::move(options));
   }
 
   /// @throws what the engine throws when it takes no task.
@@ -105,8 +106,7 @@ class DependentCall final : public WaitingCall,
 
   void send() noexcept {
     try {
-      task_->request.draw_from(engine_->arena());
-      begin_frame(task_->request);
+      task_->begin_request(engine_->arena());
       const auto values =
           std::apply([](auto&... args) { return std::tuple_cat(value_of(args)...); }, args_);
       std::apply(

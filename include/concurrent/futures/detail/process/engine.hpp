@@ -45,6 +45,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -154,7 +155,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   void note_settled(const PoolTask& task) noexcept override;
   bool withdraw(PoolTask& task) noexcept override;
   bool end_running(PoolTask& task) noexcept override;
-  bool drive_for(StateBase& target, Deadline deadline) noexcept override;
+  bool drive_for(StateBase& target, Deadline deadline, std::size_t bytes) noexcept override;
 
   /// In the manager thread, or in another that does its work: in a done-callback.
   [[nodiscard]] bool in_manager_thread() const noexcept {
@@ -208,21 +209,24 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   void made_room() noexcept;
   void push(PoolTaskPtr& task);
   void cancel_pending();
-  void drive_after_submit() noexcept;
+  void drive_after_submit(std::unique_lock<std::mutex>& lock) noexcept;
 
   // With the role: the work.
   enum class Driver { manager, passer_by };
   bool enter_as_passer_by() noexcept;
-  void drive(Driver driver, bool fetch);
-  void pass_by(bool fetch) noexcept;
-  void work(bool fetch) noexcept;
+  void drive(Driver driver, bool fetch, std::unique_lock<std::mutex>& lock);
+  void pass_by(bool fetch, std::unique_lock<std::mutex>& lock) noexcept;
+  void work(bool fetch, std::unique_lock<std::mutex>& lock) noexcept;
+  void step_down(std::unique_lock<std::mutex>& lock) noexcept;
   bool has_news() noexcept;
-  void fetch_all(Driver driver);
+  std::size_t fetch_all(Driver driver);
   void listen() noexcept;
-  void dispatch();
-  void drop_settled();
+  void listen_unless_promised() noexcept;
+  void dispatch(std::unique_lock<std::mutex>& lock);
+  void dispatch_meanwhile(std::unique_lock<std::mutex>& lock) noexcept;
+  void drop_settled(std::unique_lock<std::mutex>& lock);
   bool choose_idle();
-  void hand_over(PoolTaskPtr& task);
+  void hand_over(PoolTaskPtr& task, std::unique_lock<std::mutex>& lock);
   WorkerRecord* next_in_line() noexcept;
   bool put_behind(WorkerRecord& worker);
   // With the role: results.
@@ -274,6 +278,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   void break_pool(const std::string& why, PoolTaskPtr culprits_task = nullptr) noexcept;
   void fail_broken(PoolTaskPtr task, const std::string& text) noexcept;
   void end_workers();
+  void dismiss_server() noexcept;
   void end_server() noexcept;
 
   EngineOptions options_;
@@ -320,7 +325,8 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   std::size_t early_deaths_ = 0;  // since a worker was ready
   bool may_start_ = true;         // false from a failed start until something has changed
   bool server_alive_ = true;
-  bool server_is_up_;  // false while the program that is to become the server begins
+  bool dismissed_ = false;  // the server ends as soon as its workers have
+  bool server_is_up_;       // false while the program that is to become the server begins
   bool breaking_ = false;
   bool ending_ = false;
   bool timed_ = false;  // some worker may have a deadline

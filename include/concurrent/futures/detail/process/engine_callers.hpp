@@ -52,6 +52,7 @@ inline void Engine::start_server() {
     arena_memory_.reset();
   } else {
     server_pid_ = os::fork_process("cannot fork the process pool's fork server", [&] {
+      os::reset_signal_handlers();
       begin_fork_server(std::move(control.second), std::move(parent), options_.worker);
     });
   }
@@ -84,8 +85,11 @@ inline void Engine::check_open() const {
 }
 
 inline void Engine::push(PoolTaskPtr& task) {
-  if (task->options.priority != 0 && !std::exchange(priorities_differ_, true)) alarm_.call();
+  if (task->options().priority != 0 && !std::exchange(priorities_differ_, true)) alarm_.call();
   task->kept = task->request.take_kept();
+  constexpr std::size_t most = (std::numeric_limits<std::uint32_t>::max)();
+  const std::size_t kibibytes = (std::min)(task->request.size() / 1024, most);
+  task->kibibytes.store(static_cast<std::uint32_t>(kibibytes), std::memory_order_relaxed);
   ready_.push(task);
   ++unfinished_;
 }
@@ -137,28 +141,27 @@ inline void Engine::made_room() noexcept {
 }
 
 inline void Engine::submit(PoolTaskPtr task) {
-  {
-    std::unique_lock lock(mutex_);
-    check_open();
-    const bool bounded = options_.max_pending != 0 && options_.when_full != WhenFull::run_in_caller;
-    if (bounded && !ReadyQueue::is_delayed(task->options)) wait_for_room(lock);
-    push(task);
-  }
-  drive_after_submit();
+  std::unique_lock lock(mutex_);
+  check_open();
+  const bool bounded = options_.max_pending != 0 && options_.when_full != WhenFull::run_in_caller;
+  if (bounded && !ReadyQueue::is_delayed(task->options())) wait_for_room(lock);
+  push(task);
+  drive_after_submit(lock);
 }
 
 inline void Engine::submit_accepted(PoolTaskPtr task) noexcept {
-  bool cancelled = false;
+  std::unique_lock lock(mutex_);
+  // The end may have begun already when shutdown cancels the call.
+  const bool cancelled = shutdown_ && unfinished_ == 0 && waiting_.empty();
   try {
-    const std::scoped_lock lock(mutex_);
-    // The end may have begun already when shutdown cancels the call.
-    cancelled = shutdown_ && unfinished_ == 0 && waiting_.empty();
     if (!broken_ && !stopped_by_ && !cancelled) push(task);
   } catch (...) {
+    lock.unlock();
     task->fail(std::current_exception());
     return;
   }
-  if (task == nullptr) return drive_after_submit();
+  if (task == nullptr) return drive_after_submit(lock);
+  lock.unlock();
   if (cancelled) return task->cancel();
   task->fail(std::make_exception_ptr(
       BrokenProcessPool("the process pool ended while this task waited for its arguments")));
@@ -182,7 +185,7 @@ inline void Engine::leave_waiting(const WaitingCall& call) noexcept {
 
 /// The time of a task that is cancelled need not come, and its place in a bounded queue is free.
 inline void Engine::note_settled(const PoolTask& task) noexcept {
-  if (options_.max_pending == 0 && !ReadyQueue::is_delayed(task.options)) return;
+  if (options_.max_pending == 0 && !ReadyQueue::is_delayed(task.options())) return;
   {
     const std::scoped_lock lock(mutex_);
     settled_ = true;
@@ -322,7 +325,7 @@ inline bool Engine::end_running(PoolTask& task) noexcept {
       cancelled = true;
       ended = std::exchange(worker.tasks.back().task, std::move(stub));
       // The worker may be writing there still.
-      worker.tasks.back().task->request = std::move(ended->request);
+      if (ended->request.lent()) worker.tasks.back().task->request = std::move(ended->request);
       worker.tasks.back().task->sent = std::move(ended->sent);
       worker.tasks.back().task->kept = std::move(ended->kept);
       worker.doom = WorkerRecord::Doom::cancelled;
@@ -334,31 +337,31 @@ inline bool Engine::end_running(PoolTask& task) noexcept {
   return cancelled;
 }
 
-/// Hands tasks out in the thread that has submitted one.
-inline void Engine::drive_after_submit() noexcept {
+/// With the mutex, which it gives up: hands tasks out in the thread that has submitted one.
+inline void Engine::drive_after_submit(std::unique_lock<std::mutex>& lock) noexcept {
   if (role_.mine()) return role_.leave_word();  // in a callback: the driver looks again
-  if (enter_as_passer_by()) pass_by(++submits_ % submits_between_fetches == 0);
+  if (enter_as_passer_by()) pass_by(++submits_ % submits_between_fetches == 0, lock);
 }
 
 /// Keeps the role while it waits, if it can have it: nothing is faster than looking into the rings.
-inline bool Engine::drive_for(StateBase& target, Deadline deadline) noexcept {
+inline bool Engine::drive_for(StateBase& target, Deadline deadline, std::size_t bytes) noexcept {
   if (in_other_process() || in_manager_thread()) return target.done();
-  const auto self = shared_from_this();  // a callback may destroy the pool
   // relaxed: the look at it comes with the role
   watchers_.fetch_add(1, std::memory_order_relaxed);
-  ActiveWait wait(turns_, deadline);
+  std::unique_lock lock(mutex_, std::defer_lock);
+  ActiveWait wait(turns_, deadline, bytes);
   bool driving = false;
   do {
     if (!driving) driving = role_.try_enter();
     if (!driving) continue;
-    if (has_news()) work(true);
+    if (has_news()) work(true, lock);
     if (role_.is_wanted()) {
       role_.leave();
       driving = false;
     }
   } while (!target.done() && wait.turn());
-  watchers_.fetch_sub(1, std::memory_order_relaxed);   // the role's word orders it
-  if (driving || enter_as_passer_by()) pass_by(true);  // it promises nothing any more
+  watchers_.fetch_sub(1, std::memory_order_relaxed);         // the role's word orders it
+  if (driving || enter_as_passer_by()) pass_by(true, lock);  // it promises nothing any more
   return target.done();
 }
 

@@ -14,31 +14,38 @@ inline bool Engine::enter_as_passer_by() noexcept {
   return role_.try_enter();
 }
 
-/// With the role, which it gives up: does what there is to do. What others leave to it goes to the
-/// manager if it does not end.
-inline void Engine::pass_by(bool fetch) noexcept {
+/// With the role, which it gives up, and maybe the mutex, too: does what there is to do.
+inline void Engine::pass_by(bool fetch, std::unique_lock<std::mutex>& lock) noexcept {
+  const auto self = fetch ? shared_from_this() : nullptr;  // a callback may destroy the pool
+  work(fetch, lock);
+  step_down(lock);
+}
+
+/// Gives up the role. Does what others leave to it; if that does not end, the manager goes on.
+inline void Engine::step_down(std::unique_lock<std::mutex>& lock) noexcept {
   constexpr int most_rounds = 16;
-  std::shared_ptr<Engine> self;  // a callback may destroy the pool
+  std::shared_ptr<Engine> self;
   for (int round = 0;; ++round) {
-    if (fetch && self == nullptr) self = shared_from_this();
-    work(fetch);
     role_.leave();
     if (!role_.has_word()) return;
     if (round == most_rounds) return alarm_.call();
     if (!role_.try_enter()) return;
-    fetch = true;  // the word may be about a result
+    if (self == nullptr) self = shared_from_this();
+    work(true, lock);  // the word may be about a result
   }
 }
 
-/// With the role.
-inline void Engine::work(bool fetch) noexcept {
+/// With the role and maybe the mutex, which is free afterwards.
+inline void Engine::work(bool fetch, std::unique_lock<std::mutex>& lock) noexcept {
   passers_by_ = true;
   try {
-    if (!ended_) drive(Driver::passer_by, fetch);
-    if (std::exchange(plan_changed_, false) && next_deadline().at() < planned_.at()) alarm_.call();
+    if (!ended_) drive(Driver::passer_by, fetch, lock);
   } catch (const std::exception& error) {  // no memory
+    if (lock) lock.unlock();
     break_pool(std::string("a task could not be handed out: ") + error.what());
   }
+  if (lock) lock.unlock();
+  if (std::exchange(plan_changed_, false) && next_deadline().at() < planned_.at()) alarm_.call();
 }
 
 /// With the role: whether there is anything for a passer-by.
@@ -47,10 +54,24 @@ inline bool Engine::has_news() noexcept {
                                          [](auto& entry) { return entry.second.has_news(); });
 }
 
-inline void Engine::drive(Driver driver, bool fetch) {
+inline void Engine::drive(Driver driver, bool fetch, std::unique_lock<std::mutex>& lock) {
   role_.take_word();
-  if (fetch) fetch_all(driver);
-  dispatch();
+  std::size_t fetched = 0;
+  if (fetch) {
+    if (lock) lock.unlock();
+    fetched = fetch_all(driver);
+    fetched_ += fetched;
+  }
+  // A passer-by that has fetched has handed out, too, and what came later leaves word.
+  if (fetched == 0 || driver == Driver::manager) {
+    if (!lock) lock.lock();
+    dispatch(lock);
+    if (lock) lock.unlock();
+  }
+  listen_unless_promised();
+}
+
+inline void Engine::listen_unless_promised() noexcept {
   // relaxed: who leaves the count takes the role afterwards, or leaves word
   if (!napping_ && watchers_.load(std::memory_order_relaxed) == 0) listen();
 }
@@ -94,17 +115,21 @@ inline void Engine::run() noexcept {
 
 inline void Engine::manage() {
   std::span<const epoll_event> events;
+  std::unique_lock lock(mutex_, std::defer_lock);
   while (!finished()) {
     role_.enter();
     handle_all(events);
     check_deadlines();
-    drive(Driver::manager, true);
+    drive(Driver::manager, true, lock);
     check_queues();
     const Deadline until = plan();
     role_.leave();
     events = {};
-    if (role_.has_word() || finished()) continue;
-    events = poller_.wait(until);
+    if (role_.has_word()) {
+      std::this_thread::yield();  // whoever left it may come by again, and do it
+      if (role_.has_word()) continue;
+    }
+    if (!finished()) events = poller_.wait(until);
   }
 }
 
@@ -125,8 +150,7 @@ inline Deadline Engine::plan() {
   planned_ = next_deadline();
   napping_ = works && (others || (busy && queues));
   if (!napping_) {
-    // relaxed: as in drive()
-    if (watchers_.load(std::memory_order_relaxed) == 0) listen();
+    listen_unless_promised();
     return planned_;
   }
   const Deadline nap(Clock::now() + (others ? long_nap : short_nap));
@@ -174,22 +198,20 @@ inline Deadline Engine::next_deadline() const noexcept {
 /// Whoever waits behind a task that takes its time is another worker's.
 inline void Engine::check_queues() {
   bool taken_back = false;
-  {
-    Clock::time_point now{};
-    const std::scoped_lock lock(mutex_);
-    for (auto& [key, worker] : workers_) {
-      const std::size_t before = worker.tasks.size();
-      if (before < 2) continue;
-      if (now == Clock::time_point{}) now = Clock::now();
-      if (!priorities_differ_ && now - worker.progress < patience_with_queue) continue;
-      take_back_all(worker);
-      taken_back = taken_back || worker.tasks.size() != before;
-      worker.depth = 1;
-      worker.progress = now;
-      if (worker.state == State::busy) settle(key, worker);
-    }
+  Clock::time_point now{};
+  std::unique_lock lock(mutex_);
+  for (auto& [key, worker] : workers_) {
+    const std::size_t before = worker.tasks.size();
+    if (before < 2) continue;
+    if (now == Clock::time_point{}) now = Clock::now();
+    if (!priorities_differ_ && now - worker.progress < patience_with_queue) continue;
+    take_back_all(worker);
+    taken_back = taken_back || worker.tasks.size() != before;
+    worker.depth = 1;
+    worker.progress = now;
+    if (worker.state == State::busy) settle(key, worker);
   }
-  if (taken_back) dispatch();
+  if (taken_back) dispatch(lock);
 }
 
 inline void Engine::check_deadlines() {
@@ -288,6 +310,7 @@ inline void Engine::end_workers() {
     worker.channel.close();
   }
   if (!server_is_up_) server_alive_ = false;  // when it comes, it finds that nobody needs it
+  dismiss_server();                           // it reports the ends of all workers before its own
   Deadline reminder(Clock::now() + patience_at_the_end);
   while (server_alive_ && (!workers_.empty() || requested_ != 0)) {
     const Deadline next = next_deadline();
@@ -307,8 +330,12 @@ inline void Engine::end_workers() {
   workers_.clear();
 }
 
+inline void Engine::dismiss_server() noexcept {
+  dismissed_ = tell_server({ServerRequest::Kind::leave, 0, 0}) || dismissed_;
+}
+
 inline void Engine::end_server() noexcept {
-  tell_server({ServerRequest::Kind::leave, 0, 0});
+  if (!dismissed_) dismiss_server();
   ::shutdown(control_.number(), SHUT_RDWR);  // seen even if a child of this program inherited it
   control_.reset();
   if (server_ && !os::wait_readable(server_.number(), std::chrono::seconds(2))) {

@@ -7,20 +7,18 @@
 
 namespace concurrent::futures::detail::process {
 
-/// Drops what was cancelled and would lie in the queue for long.
-inline void Engine::drop_settled() {
-  std::vector<PoolTaskPtr> settled;
-  {
-    const std::scoped_lock lock(mutex_);
-    if (!settled_) return;
-    settled = ready_.take_settled();
-    settled_ = false;
-    made_room();
-  }
+/// With the mutex, which it gives up meanwhile: drops what was cancelled and would lie in the queue
+/// for long.
+inline void Engine::drop_settled(std::unique_lock<std::mutex>& lock) {
+  std::vector<PoolTaskPtr> settled = ready_.take_settled();
+  settled_ = false;
+  made_room();
+  lock.unlock();
   for (PoolTaskPtr& task : settled) {
     task.reset();
     tasks_done(1);
   }
+  lock.lock();
 }
 
 /// Under the mutex: brings an idle worker to the back that has room for the next task. False: all
@@ -35,105 +33,96 @@ inline bool Engine::choose_idle() {
 }
 
 /// Gives ready tasks to idle workers, asks for more workers when tasks are left, and puts tasks
-/// behind those of workers that have shown to be fast.
-inline void Engine::dispatch() {
-  drop_settled();
-  for (;;) {
-    PoolTaskPtr task;
-    {
-      const std::scoped_lock lock(mutex_);
-      const Deadline due = ready_.promote_due();
-      if (due.at() < next_due_.at()) plan_changed_ = true;
-      next_due_ = due;
-      if (ready_.ready_count() == 0 || breaking_) return;
-      if (!idle_.empty()) take_back_older();
-      if (ready_.front().settled()) {
-        task = ready_.pop();
-        made_room();
-      } else if (choose_idle()) {
-        task = ready_.pop();
-        made_room();
-      } else {
-        if (stopped_by_ == nullptr) request_workers(ready_.ready_count());
-        if (!idle_.empty()) {  // one will have room soon
-          plan_changed_ = true;
-          next_due_ = Deadline((std::min)(next_due_.at(), Clock::now() + patience_with_queue));
-          return;
-        }
-        WorkerRecord* const worker = next_in_line();
-        if (worker == nullptr || !put_behind(*worker)) return;
-        continue;
+/// behind those of workers that have shown to be fast. With the mutex, which it may give up.
+inline void Engine::dispatch(std::unique_lock<std::mutex>& lock) {
+  while (lock) {
+    if (settled_) drop_settled(lock);
+    const Deadline due = ready_.promote_due();
+    if (due.at() < next_due_.at()) plan_changed_ = true;
+    next_due_ = due;
+    if (ready_.ready_count() == 0 || breaking_) return;
+    if (!idle_.empty()) take_back_older();
+    const bool dropped = ready_.front().settled();
+    if (!dropped && !choose_idle()) {
+      if (stopped_by_ == nullptr) request_workers(ready_.ready_count());
+      if (!idle_.empty()) {  // one will have room soon
+        plan_changed_ = true;
+        next_due_ = Deadline((std::min)(next_due_.at(), Clock::now() + patience_with_queue));
+        return;
       }
-    }
-    if (task->settled() || (task->deaths == 0 && !task->start())) {
-      task.reset();
-      tasks_done(1);
+      WorkerRecord* const worker = next_in_line();
+      if (worker == nullptr || !put_behind(*worker)) return;
       continue;
     }
-    try {
-      hand_over(task);
-    } catch (...) {  // no memory, and nothing has been done
-      task->fail(std::current_exception());
-      task.reset();
-      tasks_done(1);
+    PoolTaskPtr task = ready_.pop();
+    made_room();
+    if (!dropped && (task->deaths != 0 || task->start())) {
+      try {
+        hand_over(task, lock);
+      } catch (...) {  // no memory, and nothing has been done
+        if (lock) lock.unlock();
+        task->fail(std::current_exception());
+      }
+      if (task == nullptr) continue;
     }
+    if (lock) lock.unlock();
+    task.reset();  // which may run code of others
+    tasks_done(1);
+    lock.lock();
   }
 }
 
-/// Gives the task, which is running from now on, to the idle worker at the back. Has done nothing
-/// if it throws. @throws std::bad_alloc
-inline void Engine::hand_over(PoolTaskPtr& task) {
+/// With the mutex: gives the task, which is running from now on, to the idle worker at the back.
+/// Leaves one that was cancelled. The mutex is free afterwards if there is no other task. Has done
+/// nothing if it throws. @throws std::bad_alloc
+inline void Engine::hand_over(PoolTaskPtr& task, std::unique_lock<std::mutex>& lock) {
   const Key key = idle_.back();
   WorkerRecord& worker = workers_.at(key);
+  const TaskOptions& options = task->options();
   const bool small = PoolChannel::is_small(task->request);
-  const bool last_attempt = task->deaths == task->options.max_retries;
-  const Deadline deadline = task->options.timeout.deadline();
+  const bool copied = !small && task->deaths != options.max_retries;
+  const Deadline deadline = options.timeout.deadline();
   const bool alone = !small || !deadline.never() || task->deaths != 0;
-  // A large one is sent away, or overwritten.
-  ByteBuffer& request = small || last_attempt ? task->request : task->sent;
-  if (!small && !last_attempt) {
-    request.clear();  // of an earlier attempt
-    request.draw_from(arena());
-    request.append(task->request.data(), task->request.size());
+  if (copied) {  // a large one is sent away, or overwritten
+    lock.unlock();
+    task->sent = std::make_unique<ByteBuffer>();  // not the one of an earlier attempt
+    task->sent->draw_from(arena());
+    task->sent->append(task->request.data(), task->request.size());
+    lock.lock();
   }
-  {
-    // Cancelling a running task takes it from its worker, under the mutex too.
-    const std::scoped_lock lock(mutex_);
-    if (task->wanted()) {  // it may have been cancelled while it waited for another attempt
-      WorkerRecord::Handed& handed = worker.tasks.emplace_back();
-      try {
-        worker.channel.send(request, worker.next_ticket, arena_.get());
-      } catch (...) {
-        worker.tasks.pop_back();
-        throw;
-      }
-      handed.ticket = worker.next_ticket++;
-      task->worker = worker.key;
-      task->ticket = handed.ticket;
-      handed.task = std::move(task);
-      idle_.pop_back();
-      worker.state = State::busy;
-      ++worker.tasks_begun;
-      worker.progress = Clock::now();
-      worker.deadline = deadline;
-      worker.alone = alone;
-      if (!deadline.never()) timed_ = plan_changed_ = true;
-    }
+  // It may have been cancelled while it waited for another attempt, and now.
+  if (!task->wanted()) return;
+  WorkerRecord::Handed& handed = worker.tasks.emplace_back();
+  try {
+    worker.channel.send(copied ? *task->sent : task->request, worker.next_ticket, arena_.get());
+  } catch (...) {
+    worker.tasks.pop_back();
+    throw;
   }
-  if (task != nullptr) {
-    task.reset();
-    return tasks_done(1);
-  }
+  handed.ticket = worker.next_ticket++;
+  task->worker = worker.key;
+  task->ticket = handed.ticket;
+  handed.task = std::move(task);
+  idle_.pop_back();
+  worker.state = State::busy;
+  ++worker.tasks_begun;
+  worker.progress = Clock::now();
+  worker.deadline = deadline;
+  worker.alone = alone;
+  if (!deadline.never()) timed_ = plan_changed_ = true;
+  const bool last = ready_.ready_count() == 0;
+  lock.unlock();
   if (!small) worker.channel.pump_out();
   worker.channel.wake_worker();
   watch(key, worker);
+  if (!last) lock.lock();
 }
 
 /// Under the mutex: the worker behind whose tasks the next one may wait; null: none.
 inline WorkerRecord* Engine::next_in_line() noexcept {
   if (priorities_differ_) return nullptr;
   const PoolTask& task = ready_.front();
-  if (!PoolChannel::is_small(task.request) || !task.options.timeout.deadline().never() ||
+  if (!PoolChannel::is_small(task.request) || !task.options().timeout.deadline().never() ||
       task.deaths != 0) {
     return nullptr;
   }
@@ -213,18 +202,18 @@ inline void Engine::take_back_older() {
 
 // Results
 
-inline void Engine::fetch_all(Driver driver) {
+inline std::size_t Engine::fetch_all(Driver driver) {
+  std::size_t fetched = 0;
   const bool looks = napping_ || watchers_.load(std::memory_order_relaxed) != 0;  // as in drive()
   for (auto& [key, worker] : workers_) {
     if (!worker.channel || worker.state == State::idle) continue;
-    {
-      const std::scoped_lock lock(mutex_);
-      if (worker.state == State::busy) settle(key, worker);
-      if (worker.tasks.empty()) continue;
-    }
     if (looks) worker.channel.look();
-    fetched_ += fetch_results(key, worker, driver);
+    fetched += fetch_results(key, worker, driver);
+    if (driver == Driver::passer_by || worker.state != State::busy) continue;
+    const std::scoped_lock lock(mutex_);
+    settle(key, worker);
   }
+  return fetched;
 }
 
 /// Completes the tasks whose results are in the ring. A passer-by leaves those to the manager that
@@ -253,7 +242,7 @@ inline std::size_t Engine::fetch_results(Key key, WorkerRecord& worker, Driver d
     bool more = true;
     bool corrupt = false;
     {
-      const std::scoped_lock lock(mutex_);
+      std::unique_lock lock(mutex_);
       while (more && count < results.size()) {
         RingMessage message;
         const RingReader::Result got = ring.next(message);
@@ -283,21 +272,21 @@ inline std::size_t Engine::fetch_results(Key key, WorkerRecord& worker, Driver d
           break;
         }
         results[count++] = {std::move(handed->task), kind, payload};
-        worker.tasks.erase(handed);
+        if (handed == worker.tasks.begin()) {
+          worker.tasks.pop_front();
+        } else {
+          worker.tasks.erase(handed);
+        }
       }
       if (count != 0) {
         note_progress(worker, count);
         settle(key, worker);
         made_room();
+        may_start_ = true;
+        dispatch_meanwhile(lock);
       }
     }
     if (count != 0) {
-      may_start_ = true;
-      try {
-        dispatch();    // the worker goes on while the callbacks run
-      } catch (...) {  // no memory: the next round tries again
-        role_.leave_word();
-      }
       for (std::size_t i = 0; i < count; ++i) {
         complete(*results[i].task, worker, results[i].kind, results[i].payload);
         results[i].task.reset();
@@ -346,24 +335,29 @@ inline void Engine::note_progress(WorkerRecord& worker, std::size_t results) noe
       std::clamp<std::size_t>(fits, 1, (std::min)(2 * worker.depth, most_tasks_at_a_time));
 }
 
+/// Workers go on while the callbacks run.
+inline void Engine::dispatch_meanwhile(std::unique_lock<std::mutex>& lock) noexcept {
+  try {
+    dispatch(lock);
+  } catch (...) {  // no memory: the next round tries again
+    role_.leave_word();
+  }
+}
+
 /// A result that came through the socket.
 inline void Engine::finish_task(Key key, WorkerRecord& worker, const Frame& frame) {
   PoolTaskPtr task;
   {
-    const std::scoped_lock lock(mutex_);
+    std::unique_lock lock(mutex_);
     const auto handed = std::find_if(worker.tasks.begin(), worker.tasks.end(),
                                      [&](const auto& each) { return each.ticket == frame.task; });
     task = std::move(handed->task);
     worker.tasks.erase(handed);
     note_progress(worker, 1);
     settle(key, worker);
-  }
-  may_start_ = true;
-  ++fetched_;
-  try {
-    dispatch();    // the worker goes on while the callbacks run
-  } catch (...) {  // no memory: the next round tries again
-    role_.leave_word();
+    may_start_ = true;
+    ++fetched_;
+    dispatch_meanwhile(lock);
   }
   complete(*task, worker, frame.kind, frame.payload);
   task.reset();
@@ -382,8 +376,11 @@ inline std::span<const std::byte> Engine::value_in_arena(std::span<const std::by
     return value.data() >= whole.data() && value.size() <= whole.size() &&
            static_cast<std::size_t>(value.data() - whole.data()) <= whole.size() - value.size();
   };
-  for (const ByteBuffer* const request : {&task.request, &task.sent}) {
-    if (request->lent() && holds_value({request->data(), request->capacity()})) return value;
+  for (const ByteBuffer* const request :
+       {&task.request, static_cast<const ByteBuffer*>(task.sent.get())}) {
+    if (request != nullptr && request->lent() &&
+        holds_value({request->data(), request->capacity()}))
+      return value;
   }
   return holds_value(worker.results.bytes()) ? value : std::span<const std::byte>();
 }
@@ -393,7 +390,7 @@ inline void Engine::complete(PoolTask& task, const WorkerRecord& worker, FrameKi
   try {
     // The result may lie where the request was.
     const ByteBuffer request = std::move(task.request);
-    const ByteBuffer sent = std::move(task.sent);
+    const auto sent = std::move(task.sent);
     const auto kept = std::move(task.kept);
     ByteReader reader(payload);
     if (kind == FrameKind::value) return task.succeed(reader);

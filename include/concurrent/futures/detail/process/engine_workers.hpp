@@ -197,8 +197,8 @@ inline void Engine::survive(PoolTaskPtr running, const WorkerRecord& worker, con
   if (++running->deaths > 1) {
     times = "; it was attempt " + std::to_string(running->deaths);
   }
-  running->sent.clear();
-  if (running->deaths <= running->options.max_retries) {
+  running->sent.reset();
+  if (running->deaths <= running->options().max_retries) {
     const std::scoped_lock lock(mutex_);
     running->worker = 0;
     try {
@@ -208,7 +208,7 @@ inline void Engine::survive(PoolTaskPtr running, const WorkerRecord& worker, con
   }
   running->fail(std::make_exception_ptr(
       WorkerDied(how + times, worker.pid, killed ? WTERMSIG(*status) : 0,
-                 exited ? WEXITSTATUS(*status) : 0, running->options.name)));
+                 exited ? WEXITSTATUS(*status) : 0, running->options().name)));
   running.reset();
   tasks_done(1);
 }
@@ -217,6 +217,7 @@ inline void Engine::server_ended() {
   if (!std::exchange(server_alive_, false)) return;
   poller_.remove(control_.number());
   poller_.remove(server_.number());
+  if (dismissed_) return receive_replies();
   if (!server_is_up_) {
     receive_replies();  // it may have said why
     os::wait_readable(server_.number(), std::chrono::milliseconds(500));
@@ -294,6 +295,7 @@ inline void Engine::receive(Key key, WorkerRecord& worker, const Frame& frame) {
     case FrameKind::large_task:
     case FrameKind::area_task:
     case FrameKind::result_area:
+    case FrameKind::leave:
     case FrameKind::area_value:
       break;
   }

@@ -75,6 +75,7 @@ class ForkServer {
   auto& registry = os::DescriptorRegistry::instance();
   registry.close_all_but({control.number(), parent.number()});
   ::setsid();  // neither Ctrl-C nor a closed terminal is for the server
+  os::give_up_standard_input();
   os::discard_inherited_output();
   os::give_back_free_memory();
   // What other pools send is not for this one; nor is the heap, where workers share no memory.
@@ -100,7 +101,7 @@ inline void ForkServer::run() {
     return ::signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
   });
   for (;;) {
-    if (pool_has_left_ && workers_.empty()) end();
+    if ((pool_has_left_ || pool_said_so_) && workers_.empty() && outgoing_.empty()) end();
     const auto control_events = static_cast<short>(outgoing_.empty() ? POLLIN : POLLIN | POLLOUT);
     std::array<pollfd, 3> ready{{{pool_has_left_ ? -1 : control_.number(), control_events, 0},
                                  {parent_.number(), POLLIN, 0},
@@ -127,6 +128,7 @@ inline void ForkServer::receive_requests() {
     switch (request.kind) {
       case ServerRequest::Kind::start_worker:
         start_worker();
+        send_replies();  // the pool and the worker go on while the next one is made
         break;
       case ServerRequest::Kind::signal_worker:
         signal_worker(request.pid, request.signal);

@@ -29,6 +29,7 @@ enum class FrameKind : std::uint32_t {
   large_task,      // no payload: the task's frame follows in the socket
   area_task,       // a RequestArea: the task lies in the arena
   result_area,     // an AreaMessage: where the worker may write results
+  leave,           // no payload: the last one
   // In the ring of results only:
   area_value,  // an AreaMessage: the value lies in the arena
 };

@@ -3,6 +3,7 @@
 
 // A task on its way through a process pool: its request as bytes, and the future that waits.
 
+#include <atomic>
 #include <concurrent/futures/detail/process/frame.hpp>
 #include <concurrent/futures/detail/process/remote_call.hpp>
 #include <concurrent/futures/detail/state.hpp>
@@ -10,6 +11,7 @@
 #include <concurrent/futures/future.hpp>
 #include <concurrent/futures/task_options.hpp>
 #include <concurrent/futures/unraisable.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -35,8 +37,9 @@ class TaskOwner {
   /// Ends a running task with its worker: begin_cancelling() has been called then. False: it is
   /// done, or will be at once.
   virtual bool end_running(PoolTask& task) noexcept = 0;
-  /// Does the engine's work for a while, in a thread that waits for `target`. True: it is done.
-  virtual bool drive_for(StateBase& target, Deadline deadline) noexcept = 0;
+  /// Does the engine's work for a while, in a thread that waits for `target`, whose worker has to
+  /// copy so many bytes. True: it is done.
+  virtual bool drive_for(StateBase& target, Deadline deadline, std::size_t bytes) noexcept = 0;
 };
 
 /// The untyped part, as the engine sees it. **Thread safety** none; it belongs to its queue, then
@@ -72,21 +75,45 @@ class PoolTask {
 
   /// "the task 'name'", or `unnamed` for one without a name.
   [[nodiscard]] std::string called(const char* unnamed) const {
-    return options.name.empty() ? std::string(unnamed) : "the task '" + options.name + "'";
+    return options().name.empty() ? std::string(unnamed) : "the task '" + options().name + "'";
+  }
+
+  /// Most tasks have none of their own, and no room for them.
+  [[nodiscard]] const TaskOptions& options() const noexcept {
+    static const TaskOptions usual{};
+    return options_ != nullptr ? *options_ : usual;
+  }
+  /// Null: the default ones.
+  void set_options(std::unique_ptr<const TaskOptions> options) noexcept {
+    options_ = std::move(options);
+  }
+  /// An empty request is ready to be written; what is large goes to `arena`.
+  void begin_request(multiprocessing::detail::BufferSource* arena) {
+    request.draw_from(arena);
+    request.begin_in(room_);
+    begin_frame(request);
   }
 
   std::uint64_t number = 0;  // in the order in which they became ready
-  TaskOptions options{};
   ByteBuffer request;
-  ByteBuffer sent;  // a copy of it, if it may have to be sent again, until the result is read
+  // A copy of it, if it may have to be sent again, until the result is read.
+  std::unique_ptr<ByteBuffer> sent;
   std::unique_ptr<ByteBuffer::Kept> kept;  // what the request refers to
   // Which worker has it, under the engine's mutex; 0: none.
   std::uint64_t worker = 0;
   std::uint64_t ticket = 0;
-  std::size_t deaths = 0;  // of workers that ran it
+  std::uint32_t deaths = 0;  // of workers that ran it
+  /// How large the request was. Relaxed: who waits for the future decides by it for how long to do
+  /// so actively.
+  std::atomic<std::uint32_t> kibibytes{0};
 
  protected:
   virtual ~PoolTask() = default;
+
+ private:
+  std::unique_ptr<const TaskOptions> options_;
+  // For a small request, so that a task is one block of memory, which BlockPool has.
+  alignas(ByteBuffer::alignment) std::byte room_[header_size + 48];
 };
 
 struct ReleaseTask {
@@ -145,7 +172,7 @@ class FutureTask final : public State<R>, public PoolTask {
     // Whoever drops it has had no memory.
     if (!this->done()) fail(std::make_exception_ptr(std::bad_alloc()));
     request = {};  // before the engine may go
-    sent = {};
+    sent.reset();
     kept.reset();
     this->release();
   }
@@ -167,7 +194,10 @@ class FutureTask final : public State<R>, public PoolTask {
   bool wait_briefly(Deadline deadline) noexcept override {
     if (this->done()) return true;
     const auto engine = engine_.lock();
-    return engine != nullptr ? engine->drive_for(*this, deadline) : this->done();
+    return engine != nullptr
+               ? engine->drive_for(*this, deadline,
+                                   std::size_t{1024} * kibibytes.load(std::memory_order_relaxed))
+               : this->done();
   }
 
  private:

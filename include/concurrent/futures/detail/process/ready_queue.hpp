@@ -29,7 +29,7 @@ class ReadyQueue {
 
   /// @throws std::bad_alloc, and `task` is untouched then.
   void push(PoolTaskPtr& task) {
-    const TaskOptions& options = task->options;
+    const TaskOptions& options = task->options();
     if (!is_delayed(options)) return push_ready(task);
     const auto now = Deadline::Clock::now();
     const auto start = (std::max)(options.start_at, now + options.delay);
@@ -61,7 +61,7 @@ class ReadyQueue {
   /// Puts a task that was popped where it came from. @throws std::bad_alloc, and `task` is
   /// untouched then.
   void put_back(PoolTaskPtr& task) {
-    std::deque<PoolTaskPtr>& same = by_priority_[task->options.priority];
+    std::deque<PoolTaskPtr>& same = by_priority_[task->options().priority];
     auto at = same.begin();
     while (at != same.end() && (*at)->number < task->number) ++at;
     *same.emplace(at) = std::move(task);
@@ -69,7 +69,7 @@ class ReadyQueue {
   }
   /// Takes out again what put_back() has just put there.
   PoolTaskPtr take_out(const PoolTask& task) noexcept {
-    std::deque<PoolTaskPtr>& same = by_priority_.find(task.options.priority)->second;
+    std::deque<PoolTaskPtr>& same = by_priority_.find(task.options().priority)->second;
     const auto found = std::find_if(same.begin(), same.end(),
                                     [&task](const auto& each) { return each.get() == &task; });
     PoolTaskPtr taken = std::move(*found);
@@ -116,7 +116,7 @@ class ReadyQueue {
 
  private:
   void push_ready(PoolTaskPtr& task) {
-    std::deque<PoolTaskPtr>& same = by_priority_[task->options.priority];
+    std::deque<PoolTaskPtr>& same = by_priority_[task->options().priority];
     task->number = next_number_;
     same.push_back(std::move(task));
     ++next_number_;

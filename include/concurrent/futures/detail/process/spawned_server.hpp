@@ -114,6 +114,7 @@ inline pid_t spawn_fork_server(const os::SocketPair& control, const os::Descript
   const std::array arguments{name.data(), marker.data(), number.data(),
                              static_cast<char*>(nullptr)};
   return os::fork_process("cannot fork the process pool's fork server", [&] {
+    os::reset_signal_handlers();
     // Other threads may have held any lock: nothing but system calls.
     const int error = os::run_this_program(arguments.data(), socket);
     const ServerReply reply{ServerReply::Kind::is_down, 0, error};

@@ -152,13 +152,13 @@ class Worker {
   ByteBuffer reply_;
 };
 
-/// What a fresh worker does before anything else. Its handlers are reset and its signals blocked.
+/// What a fresh worker does before anything else. Its handlers are as the server has reset them,
+/// its signals blocked, and it has no standard input.
 [[noreturn]] inline void begin_worker(os::Descriptor channel, SharedBlock& block, pid_t server,
                                       const WorkerSetup& setup) {
   ::setsid();  // Ctrl-C is for the program; and what the tasks start can be ended with the worker
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != server) ::_exit(EXIT_FAILURE);
-  os::give_up_standard_input();
   os::exit_without_the_parents_handlers();
   os::unblock_all_signals();
   try {
