@@ -243,7 +243,8 @@ class StateBase {
   void set_owner(const void* owner) noexcept { owner_.store(owner, std::memory_order_relaxed); }
 
  protected:
-  explicit StateBase(std::uint32_t references) noexcept : references_(references) {}
+  explicit StateBase(std::uint32_t references, Phase born = Phase::pending) noexcept
+      : status_(static_cast<std::uint32_t>(born)), references_(references) {}
   virtual ~StateBase() = default;
 
  private:
@@ -264,7 +265,7 @@ class StateBase {
   bool discarded_by_this_thread() const noexcept;
   bool unlink(Continuation& node) noexcept;
 
-  std::atomic<std::uint32_t> status_{0};
+  std::atomic<std::uint32_t> status_;
   std::atomic<std::uint32_t> references_;
   std::atomic<Continuation*> waiters_{nullptr};
   std::atomic<const void*> owner_{nullptr};

@@ -127,9 +127,7 @@ class PostedTask final : public StateBase {
  public:
   template <class G, class... Given>
   explicit PostedTask(G&& fn, Given&&... args)
-      : StateBase(1), call_(std::forward<G>(fn), std::forward<Given>(args)...) {
-    claim(Phase::posted);
-  }
+      : StateBase(1, Phase::posted), call_(std::forward<G>(fn), std::forward<Given>(args)...) {}
 
   Phase execute() noexcept override {
     try {
