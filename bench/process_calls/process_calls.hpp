@@ -45,6 +45,11 @@ void report_process_round_trips(benchmark::State& state, std::size_t count,
   });
 }
 
+/// Q3: how often the bytes go there and back.
+inline std::size_t identity_calls(std::size_t mebibytes) {
+  return (config().quick ? 64 : 512) / mebibytes;
+}
+
 inline std::size_t round_trips() { return config().scaled(5'000); }
 inline std::size_t round_trips_after_sleep() { return config().quick ? 100 : 300; }
 inline constexpr std::chrono::milliseconds pause_between_round_trips{2};

@@ -78,7 +78,7 @@ void round_trips(benchmark::State& state, std::size_t count, std::chrono::micros
 void send_bytes(benchmark::State& state, std::size_t mebibytes) {
   ProcessPoolExecutor pool(bench::config().workers);
   const std::vector<char> bytes(mebibytes << 20U, 'x');
-  const std::size_t calls = (bench::config().quick ? 64 : 512) / mebibytes;
+  const std::size_t calls = bench::identity_calls(mebibytes);
   bench::report_time(state, "ms", static_cast<double>(calls), bench::milliseconds, [&] {
     for (std::size_t i = 0; i < calls; ++i) {
       const std::vector<char> back = pool.submit(same_bytes, bytes).result();

@@ -2,6 +2,7 @@
 
 // The memory that a process pool and its workers share for large messages.
 
+#include <array>
 #include <concurrent/futures/detail/process/message_areas.hpp>
 #include <cstddef>
 #include <cstring>
@@ -161,6 +162,44 @@ TEST_CASE("a buffer grows from the heap into its source, and back when that has 
   for (const std::byte byte : buffer.bytes()) wrong += byte == std::byte{'x'} ? 0U : 1U;
   CHECK(wrong == 0);
   CHECK(areas.take(100'000).begin == own.data());  // it has been given back
+}
+
+TEST_CASE("a buffer stays in the room that it began in as long as it fits") {
+  alignas(ByteBuffer::alignment) std::array<std::byte, 64> room{};
+  ByteBuffer buffer;
+  buffer.begin_in(room);
+  buffer.append("0123456789abcdef", 16);
+  CHECK(buffer.data() == room.data());
+  CHECK(buffer.capacity() == room.size());
+  CHECK_FALSE(buffer.lent());
+
+  SECTION("and is moved there") {
+    const ByteBuffer moved = std::move(buffer);
+    CHECK(moved.data() == room.data());
+    CHECK(moved.size() == 16);
+  }
+  SECTION("and grows to the heap") {
+    buffer.extend(room.size());
+    REQUIRE(buffer.data() != room.data());
+    CHECK(std::memcmp(buffer.data(), "0123456789abcdef", 16) == 0);
+    buffer.extend(100'000);  // once more, within the heap
+    CHECK(std::memcmp(buffer.data(), "0123456789abcdef", 16) == 0);
+  }
+  SECTION("and grows to its source") {
+    Arena arena(mib);
+    buffer.draw_from(&arena);
+    buffer.extend(100'000);
+    CHECK(buffer.lent());
+    CHECK(std::memcmp(buffer.data(), "0123456789abcdef", 16) == 0);
+    buffer.clear();
+    CHECK(buffer.empty());
+  }
+  SECTION("and leaves it when it is cleared") {
+    buffer.clear();
+    CHECK(buffer.capacity() == 0);
+    buffer.append("x", 1);
+    CHECK(buffer.data() != room.data());
+  }
 }
 
 TEST_CASE("a worker writes a result over its request, or to its own part when that has been read") {
