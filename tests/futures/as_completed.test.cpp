@@ -11,22 +11,18 @@
 #include <utility>
 #include <vector>
 
+#include "futures_support.hpp"
 #include "support/catch.hpp"
 #include "support/gate.hpp"
 #include "support/scaled.hpp"
 
 using namespace concurrent::futures;
+using namespace futures_test;
 using namespace std::chrono_literals;
 
 namespace {
 
 using Futures = std::vector<Future<int>>;
-
-Future<int> succeeded(int value) {
-  Future<int> future;
-  future.set_result(value);
-  return future;
-}
 
 /// Everything that a range yields.
 template <class Range>

@@ -22,34 +22,16 @@
 #define EXECUTORS ThreadPoolExecutor, support::InlineExecutor
 #endif
 
+#include "futures_support.hpp"
 #include "support/catch.hpp"
 #include "support/inline_executor.hpp"
 
 using namespace concurrent::futures;
+using namespace futures_test;
 
 namespace {
 
-template <class E>
-E make_executor() {
-  if constexpr (std::is_constructible_v<E, std::size_t>) {
-    return E(std::size_t{2});
-  } else {
-    return E();
-  }
-}
-
 int twice(int value) { return 2 * value; }
-
-int throw_on_odd(int value) {
-  if (value % 2 != 0) throw std::runtime_error("odd: " + std::to_string(value));
-  return value;
-}
-
-std::vector<int> first_numbers(int count) {
-  std::vector<int> numbers(static_cast<std::size_t>(count));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  return numbers;
-}
 
 }  // namespace
 

@@ -22,30 +22,17 @@
 #include <utility>
 #include <vector>
 
+#include "futures_support.hpp"
 #include "support/catch.hpp"
 #include "support/gate.hpp"
 #include "support/inline_executor.hpp"
 
 using namespace concurrent::futures;
+using namespace futures_test;
 using namespace std::chrono_literals;
 using support::InlineExecutor;
 
 namespace {
-
-template <class E>
-E make_executor() {
-  if constexpr (std::is_constructible_v<E, std::size_t>) {
-    return E(std::size_t{2});
-  } else {
-    return E();
-  }
-}
-
-std::vector<int> first_numbers(int count) {
-  std::vector<int> numbers(static_cast<std::size_t>(count));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  return numbers;
-}
 
 /// 0, 1, 2, … without end; counts how many were read.
 class Endless {
@@ -78,11 +65,6 @@ class Endless {
  private:
   int* reads_;
 };
-
-int throw_on_odd(int value) {
-  if (value % 2 != 0) throw std::runtime_error("odd: " + std::to_string(value));
-  return value;
-}
 
 }  // namespace
 

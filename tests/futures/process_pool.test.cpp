@@ -22,9 +22,6 @@ using concurrent::futures::TaskOptions;
 
 namespace {
 
-int square(int x) { return x * x; }
-pid_t pid_of_worker() { return ::getpid(); }
-
 struct Point {
   double x, y;
   double sum() const { return x + y; }

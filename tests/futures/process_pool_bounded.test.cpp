@@ -24,8 +24,8 @@ using support::matchers::contains;
 
 namespace {
 
-int identity(int value) { return value; }
-std::string letters(std::size_t size) { return std::string(size, 'x'); }
+int itself(int value) { return value; }
+std::string text_of_size(std::size_t size) { return std::string(size, 'x'); }
 pid_t where() { return ::getpid(); }
 [[noreturn]] void oops() { throw std::runtime_error("oops"); }
 void wait_for_the_end() {
@@ -65,21 +65,21 @@ TEST_CASE("processes: a bound of zero is refused") {
 TEST_CASE("processes: a full pool throws QueueFullError and has accepted nothing") {
   BusyPool busy(2, WhenFull::throw_error);
   std::vector<Future<int>> accepted;
-  for (int i = 0; i < 2; ++i) accepted.push_back(busy.pool.submit(identity, i));
-  CHECK_THROWS_AS(busy.pool.submit(identity, 2), QueueFullError);
-  CHECK_THROWS_AS(busy.pool.post(identity, 2), QueueFullError);
-  CHECK_THROWS_WITH(busy.pool.submit(identity, 2), contains("2"));
+  for (int i = 0; i < 2; ++i) accepted.push_back(busy.pool.submit(itself, i));
+  CHECK_THROWS_AS(busy.pool.submit(itself, 2), QueueFullError);
+  CHECK_THROWS_AS(busy.pool.post(itself, 2), QueueFullError);
+  CHECK_THROWS_WITH(busy.pool.submit(itself, 2), contains("2"));
   busy.release();
   for (int i = 0; i < 2; ++i) CHECK(accepted[static_cast<std::size_t>(i)].result(60s) == i);
-  CHECK(busy.pool.submit(identity, 3).result(60s) == 3);  // there is room again
+  CHECK(busy.pool.submit(itself, 3).result(60s) == 3);  // there is room again
 }
 
 TEST_CASE("processes: what was cancelled leaves its place at once") {
   BusyPool busy(3, WhenFull::block);
   std::vector<Future<int>> queued;
-  for (int i = 0; i < 3; ++i) queued.push_back(busy.pool.submit(identity, i));
+  for (int i = 0; i < 3; ++i) queued.push_back(busy.pool.submit(itself, i));
   Future<int> last;
-  std::jthread submitter([&] { last = busy.pool.submit(identity, 7); });
+  std::jthread submitter([&] { last = busy.pool.submit(itself, 7); });
   CHECK(queued[1].cancel());
   submitter.join();  // the worker is busy still
   busy.release();
@@ -93,9 +93,9 @@ TEST_CASE("processes: delayed tasks do not count against the bound before they a
       {.max_workers = 1, .max_pending = 1, .when_full = WhenFull::throw_error});
   std::vector<Future<int>> delayed;
   for (int i = 0; i < 5; ++i) {
-    delayed.push_back(pool.submit(TaskOptions{.delay = std::chrono::hours(1)}, identity, i));
+    delayed.push_back(pool.submit(TaskOptions{.delay = std::chrono::hours(1)}, itself, i));
   }
-  CHECK(pool.submit(identity, 1).result(60s) == 1);
+  CHECK(pool.submit(itself, 1).result(60s) == 1);
   for (auto& task : delayed) CHECK(task.cancel());
 }
 
@@ -117,11 +117,11 @@ TEST_CASE("processes: a full pool runs the task in the process that submits it, 
 
 TEST_CASE("processes: a full pool blocks the submitter until there is room") {
   BusyPool busy(1, WhenFull::block);
-  const auto first = busy.pool.submit(identity, 1);
+  const auto first = busy.pool.submit(itself, 1);
   std::atomic<bool> accepted{false};
   Future<int> second;
   std::jthread submitter([&] {
-    second = busy.pool.submit(identity, 2);
+    second = busy.pool.submit(itself, 2);
     accepted = true;
   });
   CHECK_THROWS_AS(first.result(5ms), TimeoutError);
@@ -142,7 +142,7 @@ TEST_CASE("processes: many submitters pass through a narrow queue") {
     for (int thread = 0; thread < 4; ++thread) {
       submitters.emplace_back([&] {
         std::vector<Future<std::string>> futures;
-        for (int i = 0; i < 300; ++i) futures.push_back(pool.submit(letters, size));
+        for (int i = 0; i < 300; ++i) futures.push_back(pool.submit(text_of_size, size));
         for (auto& future : futures) sum += std::move(future).result().size();
       });
     }
@@ -154,11 +154,11 @@ TEST_CASE("processes: shutdown and a broken pool wake a blocked submitter, which
   const bool breaks = GENERATE(false, true);
   CAPTURE(breaks);
   BusyPool busy(1, WhenFull::block);
-  const auto first = busy.pool.submit(identity, 1);
+  const auto first = busy.pool.submit(itself, 1);
   std::atomic<int> refused{0};
   std::jthread submitter([&] {
     try {
-      static_cast<void>(busy.pool.submit(identity, 2));
+      static_cast<void>(busy.pool.submit(itself, 2));
     } catch (const ShutdownError&) {
       refused = 1;
     } catch (const BrokenProcessPool&) {
@@ -179,9 +179,9 @@ TEST_CASE("processes: what a done-callback submits finds room") {
   ProcessPoolExecutor pool({.max_workers = 1, .max_pending = 1, .when_full = WhenFull::block});
   std::atomic<int> done{0};
   for (int i = 0; i < 20; ++i) {
-    pool.submit(identity, i).add_done_callback([&](const Future<int>&) {
+    pool.submit(itself, i).add_done_callback([&](const Future<int>&) {
       for (int j = 0; j < 3; ++j) {
-        pool.submit(identity, j).add_done_callback([&](const Future<int>&) { ++done; });
+        pool.submit(itself, j).add_done_callback([&](const Future<int>&) { ++done; });
       }
     });
   }

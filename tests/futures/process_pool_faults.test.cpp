@@ -25,9 +25,6 @@ using support::matchers::contains;
 
 namespace {
 
-int square(int x) { return x * x; }
-pid_t pid_of_worker() { return ::getpid(); }
-
 /// The sockets of this process: in a worker, its channel is among them.
 std::vector<int> sockets() {
   std::vector<int> found;

@@ -38,9 +38,6 @@ constexpr bool needs_descriptors = __has_feature(undefined_behavior_sanitizer);
 constexpr bool needs_descriptors = false;
 #endif
 
-int square(int x) { return x * x; }
-pid_t pid_of_worker() { return ::getpid(); }
-
 /// A limit of this process, until the end of the scope.
 class Limit {
  public:
@@ -73,8 +70,6 @@ class ChildSignal {
  private:
   struct sigaction before_ {};
 };
-
-bool is_quiet(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
 
 }  // namespace
 

@@ -21,7 +21,6 @@ using concurrent::futures::TimeoutError;
 
 namespace {
 
-int square(int x) { return x * x; }
 std::size_t size_of(const std::string& text) { return text.size(); }
 
 /// Lets the pool see that its workers are fast, so that it puts tasks behind tasks.

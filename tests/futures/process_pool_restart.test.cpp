@@ -26,7 +26,6 @@ using support::matchers::contains;
 
 namespace {
 
-int square(int x) { return x * x; }
 [[noreturn]] void crash() {
   ::kill(::getpid(), SIGKILL);
   for (;;) ::pause();

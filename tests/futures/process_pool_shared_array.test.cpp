@@ -36,7 +36,7 @@ std::vector<int> counted(std::size_t size) {
 
 long sum_of(SharedArray<int> values) { return std::accumulate(values.begin(), values.end(), 0L); }
 /// Breaks the pool of a task that takes it.
-struct FailsToRead {
+struct ThrowsWhenRead {
   template <class Archive>
   void save(Archive& archive) const {
     archive(1);
@@ -205,7 +205,7 @@ TEST_CASE("memory of an array is not given to others while a killed worker may s
   const std::vector<pid_t> servers = children();
   REQUIRE(servers.size() == 1);
   ::kill(servers[0], SIGSTOP);  // which cannot say that the worker has ended
-  const auto breaks = executor.submit([](FailsToRead) {}, FailsToRead());
+  const auto breaks = executor.submit([](ThrowsWhenRead) {}, ThrowsWhenRead());
   CHECK(fails_with<BrokenProcessPool>(breaks));
   CHECK(fails_with<BrokenProcessPool>(writer));
   const SharedArray<int> fresh(1000);

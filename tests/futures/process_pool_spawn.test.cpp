@@ -63,9 +63,8 @@ struct KnownLate : std::runtime_error {
 [[maybe_unused]] const bool known = register_exception<KnownEarly>();
 
 int written_in_main = 0;
-std::atomic<int> initialized = 0;
+std::atomic<int> initializer_ran = 0;
 
-int square(int x) { return x * x; }
 int cube(int x) { return x * x * x; }
 using Function = int (*)(int);
 
@@ -87,8 +86,6 @@ ProcessPoolExecutor::Options spawning(std::size_t max_workers = 1) {
   return {.max_workers = max_workers, .start_method = StartMethod::spawn};
 }
 
-bool is_quiet(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
-
 bool is_function(Function given) { return given != nullptr; }
 
 /// A library that this program is not linked with, until the end of the scope.
@@ -106,7 +103,7 @@ struct Library {
 };
 
 /// Of this process, shared with others, in memory now; in KiB.
-std::size_t shared_memory_in_use() {
+std::size_t shared_memory_in_kib() {
   std::ifstream status("/proc/self/status");
   std::size_t kib = 0;
   for (std::string word; status >> word && kib == 0;) {
@@ -255,9 +252,9 @@ TEST_CASE("large arguments and results cross to spawned workers") {
 
 TEST_CASE("large arguments reach a spawned worker in shared memory") {
   ProcessPoolExecutor executor(spawning());
-  constexpr std::size_t mib = std::size_t{1} << 20U;
-  const auto used = [](std::vector<int>) { return shared_memory_in_use(); };
-  CHECK(executor.submit(used, numbers(8 * mib)).result() >= 32 * 1024);
+  constexpr std::size_t one_mib = std::size_t{1} << 20U;
+  const auto used = [](std::vector<int>) { return shared_memory_in_kib(); };
+  CHECK(executor.submit(used, numbers(8 * one_mib)).result() >= 32 * 1024);
 }
 
 TEST_CASE("large arguments cross to spawned workers where files may not be large") {
@@ -312,17 +309,17 @@ TEST_CASE("two mappings of an arena's memory show the same, and its pages can be
 
 TEST_CASE("an initializer that is a plain function runs in a spawned worker") {
   ProcessPoolExecutor::Options options = spawning();
-  const auto seen = [] { return initialized.load(); };
-  options.initializer = +[] { initialized = 11; };
+  const auto seen = [] { return initializer_ran.load(); };
+  options.initializer = +[] { initializer_ran = 11; };
   CHECK(ProcessPoolExecutor(options).submit(seen).result() == 11);
-  options.initializer = +[]() noexcept { initialized = 12; };
+  options.initializer = +[]() noexcept { initializer_ran = 12; };
   CHECK(ProcessPoolExecutor(options).submit(seen).result() == 12);
-  CHECK(initialized == 0);
+  CHECK(initializer_ran == 0);
 }
 
 TEST_CASE("an initializer that captures is refused by a pool that spawns") {
   ProcessPoolExecutor::Options options = spawning();
-  options.initializer = [value = 3] { initialized = value; };
+  options.initializer = [value = 3] { initializer_ran = value; };
   CHECK_THROWS_AS(ProcessPoolExecutor(options), std::invalid_argument);
   CHECK_THROWS_WITH(ProcessPoolExecutor(options), contains("must be a plain function"));
   CHECK(children().empty());

@@ -34,6 +34,13 @@ using concurrent::futures::Future;
 using concurrent::futures::ProcessPoolExecutor;
 using Clock = std::chrono::steady_clock;
 
+// Tasks.
+inline int square(int x) { return x * x; }
+inline pid_t pid_of_worker() { return ::getpid(); }
+
+/// Of a process that has ended with the exit status 0.
+inline bool is_quiet(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
+
 /// Descriptor number -> what it is, of a process.
 inline std::map<int, std::string> descriptors(const std::string& pid = "self") {
   std::map<int, std::string> open;

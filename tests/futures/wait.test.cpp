@@ -13,20 +13,16 @@
 #include <thread>
 #include <vector>
 
+#include "futures_support.hpp"
 #include "support/catch.hpp"
 #include "support/gate.hpp"
 #include "support/scaled.hpp"
 
 using namespace concurrent::futures;
+using namespace futures_test;
 using namespace std::chrono_literals;
 
 namespace {
-
-Future<int> succeeded(int value) {
-  Future<int> future;
-  future.set_result(value);
-  return future;
-}
 
 Future<int> failed() {
   Future<int> future;

@@ -18,7 +18,7 @@ using support::matchers::contains;
 
 namespace {
 
-constexpr std::size_t no_limit = 1'000'000'000;
+constexpr std::size_t no_pixel_limit = 1'000'000'000;
 
 FilterChain chain(const std::vector<std::string>& texts) {
   FilterChain filters;
@@ -29,7 +29,7 @@ FilterChain chain(const std::vector<std::string>& texts) {
 std::string size_after(const std::string& filter, std::size_t width, std::size_t height) {
   Image image(width, height, 1);
   std::fill(image.pixels.begin(), image.pixels.end(), std::uint8_t{9});
-  apply(chain({filter}), image, 1, no_limit);
+  apply(chain({filter}), image, 1, no_pixel_limit);
   return image_processing::size_text(image.width, image.height);
 }
 
@@ -94,8 +94,8 @@ TEST_CASE("image filters: resize and fit find the missing side") {
 TEST_CASE("image filters: the order of a chain is kept") {
   Image first(40, 20, 3), second(40, 20, 3);
   first = second = pictures::noisy(40, 20, 3);
-  apply(chain({"resize:30x10", "rotate:90"}), first, 1, no_limit);
-  apply(chain({"rotate:90", "resize:30x10"}), second, 1, no_limit);
+  apply(chain({"resize:30x10", "rotate:90"}), first, 1, no_pixel_limit);
+  apply(chain({"rotate:90", "resize:30x10"}), second, 1, no_pixel_limit);
   CHECK(image_processing::size_text(first.width, first.height) == "10x30");
   CHECK(image_processing::size_text(second.width, second.height) == "30x10");
 }
@@ -104,11 +104,11 @@ TEST_CASE("image filters: orient turns once, and only when it is in the chain") 
   Image image(40, 20, 1);
   std::fill(image.pixels.begin(), image.pixels.end(), std::uint8_t{9});
   SECTION("once") {
-    apply(chain({"orient", "orient"}), image, 6, no_limit);
+    apply(chain({"orient", "orient"}), image, 6, no_pixel_limit);
     CHECK(image.width == 20);
   }
   SECTION("not at all") {
-    apply(chain({"grayscale"}), image, 6, no_limit);
+    apply(chain({"grayscale"}), image, 6, no_pixel_limit);
     CHECK(image.width == 40);
   }
 }

@@ -7,7 +7,6 @@
 #include "support/catch.hpp"
 
 using namespace parallel_download;
-using Texts = std::vector<std::string>;
 
 TEST_CASE("the document has 15 different pictures") {
   CHECK(document_urls().size() == 15);
@@ -17,7 +16,8 @@ TEST_CASE("the document has 15 different pictures") {
 TEST_CASE("a list of URLs may have comments, blank lines, a byte order mark and any line ends") {
   std::istringstream input(
       "\xEF\xBB\xBFhttp://a/\r\n# a comment\r\n\r\n  http://b/ \n\t\n#\nhttp://c/#fragment");
-  CHECK(read_urls(input) == Texts{"http://a/", "http://b/", "http://c/#fragment"});
+  CHECK(read_urls(input) ==
+        std::vector<std::string>{"http://a/", "http://b/", "http://c/#fragment"});
 }
 
 TEST_CASE("a list of nothing but comments is empty") {
@@ -46,7 +46,7 @@ TEST_CASE("what is no http or https URL is refused with a reason") {
 TEST_CASE("each URL is downloaded once, in the order of first appearance") {
   const UniqueUrls result =
       unique({"http://h/b", "http://h/a", "HTTP://H:80/b#x", "nonsense", "http://h/b", "nonsense"});
-  CHECK(result.urls == Texts{"http://h/b", "http://h/a", "nonsense"});
+  CHECK(result.urls == std::vector<std::string>{"http://h/b", "http://h/a", "nonsense"});
   CHECK(result.duplicates == 3);
 }
 
