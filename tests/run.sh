@@ -20,7 +20,8 @@ Legs:
            compile errors, each header alone
   clang    clang++-19, unoptimised, with the standard library's assertions: the same but the model,
            consumers and single headers; also clang-format and clang-tidy
-  libcxx   clang++-19 with libc++: as clang, without the examples
+  libcxx   clang++-19 with libc++: as clang, without the examples; here alone each file of the tests
+           is compiled on its own
   tsan     clang++-19 with ThreadSanitizer; without the examples, whose libraries (libcurl,
            cpp-httplib) synchronise where it cannot see it
   asan     clang++-19 with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
@@ -89,7 +90,7 @@ configure() {
   cmake -S "$source_dir" -B "$build_dir/$leg" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" \
     -DCMAKE_CXX_FLAGS="$flags" -DCMAKE_BUILD_TYPE=None -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
     -DCONCURRENT_BUILD_TESTS=ON -DCONCURRENT_BUILD_EXAMPLES=ON -DCONCURRENT_BUILD_BENCH=OFF \
-    -DCONCURRENT_WERROR=ON -DCONCURRENT_TEST_PREFIX="$leg/" "$@"
+    -DCONCURRENT_WERROR=ON -DCONCURRENT_TEST_UNITY=ON -DCONCURRENT_TEST_PREFIX="$leg/" "$@"
 }
 
 configure_leg() {
@@ -103,7 +104,8 @@ configure_leg() {
     libcxx)
       # libc++ 19 keeps std::stop_token and std::jthread behind that flag.
       configure libcxx clang++-19 "-stdlib=libc++ -fexperimental-library -O0 -g1 $assertions" \
-        -DCONCURRENT_BUILD_EXAMPLES=OFF -DCONCURRENT_TEST_PACKAGE=OFF -DCONCURRENT_TEST_MODEL=OFF
+        -DCONCURRENT_BUILD_EXAMPLES=OFF -DCONCURRENT_TEST_PACKAGE=OFF -DCONCURRENT_TEST_MODEL=OFF \
+        -DCONCURRENT_TEST_UNITY=OFF
       ;;
     tsan)
       configure tsan clang++-19 '-O1 -g1' -DCONCURRENT_SANITIZE=thread -DCONCURRENT_BUILD_EXAMPLES=OFF

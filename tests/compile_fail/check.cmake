@@ -1,7 +1,25 @@
 # SPDX-License-Identifier: MIT
 #
-# cmake -DCOMPILER= -DFLAGS= -DINCLUDE_DIRS= -DFILE= -P check.cmake
-# Checks one file of this folder; CMakeLists.txt says what must hold.
+# cmake -DCOMPILER= -DCOMPILER_ID= -DFLAGS= -DINCLUDE_DIRS= -DPRECOMPILED= -DFILE=
+#       -P check.cmake
+# Checks one file of this folder; CMakeLists.txt says what must hold. Without FILE it makes PRECOMPILED,
+# the precompiled header of the process pool.
+
+separate_arguments(flags UNIX_COMMAND "${FLAGS}")
+set(command "${COMPILER}" ${flags} -std=c++20 -O0 -g0)
+foreach(folder IN LISTS INCLUDE_DIRS)
+  # The compiler knows /usr/include already, at the right place in its order.
+  if(NOT folder STREQUAL "" AND NOT folder STREQUAL "/usr/include")
+    list(APPEND command "-I${folder}")
+  endif()
+endforeach()
+
+if(NOT FILE)
+  file(WRITE "${PRECOMPILED}.hpp" "#include <concurrent/futures/process_pool.hpp>\n")
+  execute_process(COMMAND ${command} -x c++-header -o "${PRECOMPILED}.hpp.gch" "${PRECOMPILED}.hpp"
+                          COMMAND_ERROR_IS_FATAL ANY)
+  return()
+endif()
 
 # What the compiler must say, from the `// expect:` lines at the top.
 file(READ "${FILE}" source)
@@ -20,16 +38,16 @@ if(NOT source MATCHES "TWIN")
   message(FATAL_ERROR "${FILE}: there must be an #ifdef TWIN with the use that compiles")
 endif()
 
-separate_arguments(flags UNIX_COMMAND "${FLAGS}")
-set(command "${COMPILER}" ${flags} -std=c++20)
-foreach(folder IN LISTS INCLUDE_DIRS)
-  # The compiler knows /usr/include already, at the right place in its order.
-  if(NOT folder STREQUAL "" AND NOT folder STREQUAL "/usr/include")
-    list(APPEND command "-I${folder}")
-  endif()
-endforeach()
-# Not -fsyntax-only: every template is to be instantiated as in a real build. Nobody runs it.
-list(APPEND command -O0 -c -o /dev/null "${FILE}")
+# Nobody runs it. Clang has instantiated every template and said all it has to say before it makes code;
+# g++ warns of some things later.
+if(COMPILER_ID MATCHES "Clang")
+  list(APPEND command -fsyntax-only "${FILE}")
+else()
+  list(APPEND command -c -o /dev/null "${FILE}")
+endif()
+if(source MATCHES "#include <concurrent/futures/process_pool.hpp>")
+  list(APPEND command -include "${PRECOMPILED}.hpp")
+endif()
 
 # As a user's unoptimised build, where compilers see other things to warn of.
 execute_process(COMMAND ${command} -Werror -DTWIN RESULT_VARIABLE twin OUTPUT_VARIABLE output
