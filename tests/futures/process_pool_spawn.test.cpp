@@ -497,7 +497,8 @@ TEST_CASE("whoever gives a program the option of spawned processes is told that 
 }
 
 TEST_CASE("a program that is replaced while it runs spawns itself", "[.]") {
-  const std::string path = own_path();
+  const std::filesystem::path path = own_path();
+  if (path.filename() != "program") return;  // the test below runs a copy, and only that may go
   std::filesystem::remove(path);
   std::ofstream(path) << "something else\n";
   ProcessPoolExecutor executor(spawning());
