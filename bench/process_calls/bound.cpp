@@ -11,7 +11,6 @@
 
 #include <atomic>
 #include <cerrno>
-#include <concurrent/detail/os/cpu.hpp>
 #include <cstddef>
 #include <cstring>
 #include <functional>
@@ -113,7 +112,7 @@ class SpinningChild {
     for (int turn = 1;; ++turn) {
       const int now = word.load(std::memory_order_acquire);
       if (now != old) return now;
-      turn % 1000 == 0 ? std::this_thread::yield() : concurrent::detail::os::cpu_relax();
+      if (turn % 1000 == 0) std::this_thread::yield();
     }
   }
 

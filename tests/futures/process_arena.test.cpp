@@ -186,7 +186,7 @@ TEST_CASE("a buffer stays in the room that it began in as long as it fits") {
     CHECK(std::memcmp(buffer.data(), "0123456789abcdef", 16) == 0);
   }
   SECTION("and grows to its source") {
-    Arena arena(mib);
+    Arena arena(most);
     buffer.draw_from(&arena);
     buffer.extend(100'000);
     CHECK(buffer.lent());
