@@ -4,7 +4,9 @@
 // How many processors this process may use: the affinity mask and the control group's quota, not
 // the machine. Python's counterpart is os.process_cpu_count(), which knows no quota.
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
@@ -24,6 +26,22 @@ inline void cpu_relax() noexcept {
   asm volatile("isb" ::: "memory");
 #endif
 }
+
+/// A clock for very short times, of no exact unit: cheaper than std::chrono's.
+inline std::uint64_t cpu_ticks() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  return __builtin_ia32_rdtsc();
+#else
+  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch() /
+                                    std::chrono::nanoseconds(1));
+#endif
+}
+/// Within a factor of two.
+#if defined(__x86_64__) || defined(__i386__)
+inline constexpr std::uint64_t ticks_in_a_microsecond = 2500;
+#else
+inline constexpr std::uint64_t ticks_in_a_microsecond = 1000;
+#endif
 
 #if defined(__linux__)
 

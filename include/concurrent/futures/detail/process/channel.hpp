@@ -210,11 +210,11 @@ class WorkerChannel {
   /// So many turns (a few microseconds) a result may lie before the pool is told.
   static constexpr int turns_before_bell = 50;
   /// A task as short as this has hardly called the system.
-  static constexpr std::chrono::microseconds too_short_for_harm{2};
+  static constexpr std::uint64_t too_short_for_harm = 2 * os::ticks_in_a_microsecond;
 
   os::Descriptor socket_;
-  std::chrono::steady_clock::time_point received_;  // when the task began
-  bool waited_ = true;                              // since the one before
+  std::uint64_t received_ = 0;  // when the task began, in ticks
+  bool waited_ = true;          // since the one before
   dev_t device_ = 0;
   ino_t inode_ = 0;
   os::ProcessMark here_;
@@ -413,7 +413,7 @@ inline bool WorkerChannel::receive(Frame& frame) {
           default:
             frame = {FrameKind::task, message.tag, message.payload};
         }
-        if (waited_) received_ = std::chrono::steady_clock::now();
+        if (waited_) received_ = os::cpu_ticks();
         waited_ = false;
         return true;
       case RingReader::Result::empty:
@@ -517,7 +517,11 @@ inline bool WorkerChannel::spin() {
 
 /// Wakes the pool if there are results that it has not fetched, and it is not looking for them. F4
 inline void WorkerChannel::ring_for_results() {
-  if (results_.all_consumed() || !SharedBlock::has_to_ring(block_.pool_listens)) return;
+  // The flag first: it is this processor's mostly, and the index, which the pool has written, not.
+  if (block_.pool_listens.load(std::memory_order_seq_cst) != 1 || results_.all_consumed() ||
+      !SharedBlock::has_to_ring(block_.pool_listens)) {
+    return;
+  }
   ByteBuffer bell;
   begin_frame(bell);
   send_frame(bell, FrameKind::wake, 0);
@@ -529,7 +533,7 @@ inline void WorkerChannel::send(ByteBuffer& frame, FrameKind kind, std::uint64_t
   if (!here_.is_here()) ::_exit(lost_channel);
   const bool in_arena = frame.lent() && kind == FrameKind::value;
   bool through_ring = in_arena || size <= SharedBlock::largest_message;
-  const auto now = std::chrono::steady_clock::now();
+  const std::uint64_t now = os::cpu_ticks();
   // What lies in the ring already begins now.
   if (now - std::exchange(received_, now) >= too_short_for_harm) {
     check_that_it_is_ours();

@@ -106,7 +106,8 @@ inline void Engine::hand_over(PoolTaskPtr& task, std::unique_lock<std::mutex>& l
   idle_.pop_back();
   worker.state = State::busy;
   ++worker.tasks_begun;
-  worker.progress = Clock::now();
+  // Nobody asks how fast it is as long as nothing waits, and a clock is dear beside a short task.
+  worker.progress = ready_.ready_count() != 0 ? Clock::now() : WorkerRecord::unknown;
   worker.deadline = deadline;
   worker.alone = alone;
   if (!deadline.never()) timed_ = plan_changed_ = true;
@@ -160,6 +161,7 @@ inline bool Engine::put_behind(WorkerRecord& worker) {
   task.ticket = handed.ticket;
   ++worker.tasks_begun;
   if (worker.tasks.size() == 2) plan_changed_ = true;
+  if (worker.progress == WorkerRecord::unknown) worker.progress = Clock::now();
   worker.channel.send_revocable(task.request, handed.ticket);
   worker.channel.wake_worker();
   watch(worker.key, worker);
@@ -327,9 +329,14 @@ inline void Engine::settle(Key key, WorkerRecord& worker) noexcept {
 
 /// Decides how many tasks the worker may have at a time from now on.
 inline void Engine::note_progress(WorkerRecord& worker, std::size_t results) noexcept {
+  if (ready_.ready_count() == 0 && worker.tasks.empty()) {
+    worker.progress = WorkerRecord::unknown;
+    return;
+  }
   const auto now = Clock::now();
-  const auto each = (now - worker.progress) / static_cast<std::int64_t>(results);
-  worker.progress = now;
+  const auto before = std::exchange(worker.progress, now);
+  if (before == WorkerRecord::unknown) return;
+  const auto each = (now - before) / static_cast<std::int64_t>(results);
   const auto fits = each.count() > 0 ? static_cast<std::size_t>(hold / each) : most_tasks_at_a_time;
   worker.depth =
       std::clamp<std::size_t>(fits, 1, (std::min)(2 * worker.depth, most_tasks_at_a_time));

@@ -58,7 +58,8 @@ struct WorkerRecord {
   bool alone = false;     // nothing may be put behind the task that it has
   // How fast it is, which decides how many tasks it may have at a time.
   std::size_t depth = 1;
-  Deadline::Clock::time_point progress;  // when it began, or a result came
+  static constexpr Deadline::Clock::time_point unknown{};
+  Deadline::Clock::time_point progress = unknown;  // when it began, or a result came
   /// Why the pool has killed it, which is no reason to break.
   enum class Doom { none, timeout, cancelled } doom = Doom::none;
   Deadline patience;      // how long to wait for the fork server's word once it is lost
