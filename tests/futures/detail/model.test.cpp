@@ -92,6 +92,27 @@ TEST_CASE("in the model a read-modify-write continues a release sequence and a s
   CHECK(through_a_third(false).failed);
 }
 
+TEST_CASE("in the model a compare_exchange fails on an older value if that is asked for") {
+  const auto increment_after_a_flag = [](bool stale_failures, std::memory_order order) {
+    return model::explore({.stale_failures = stale_failures}, [=] {
+      model::atomic<int> x{0};
+      model::atomic<int> flag{0};
+      model::thread other([&] {
+        x.store(1, relaxed);
+        flag.store(1, release);
+      });
+      if (flag.load(order) == 1) {
+        int one = 1;
+        model::require(x.compare_exchange_strong(one, 2, relaxed, relaxed), "an older value");
+      }
+      other.join();
+    });
+  };
+  CHECK(increment_after_a_flag(true, relaxed).failed);
+  CHECK(!increment_after_a_flag(true, acquire).failed);
+  CHECK(!increment_after_a_flag(false, relaxed).failed);
+}
+
 TEST_CASE("the model keeps the order of each atomic's values") {
   const model::Result result = model::explore({.stale_reads = 4}, [] {
     model::atomic<int> x{0};

@@ -16,7 +16,8 @@
 // sequentially consistent store, if it is such a load. So code that needs an order that it does not
 // ask for fails here on every machine, x86 included. What an execution cannot show: a store that
 // becomes visible before an earlier read of the same thread (load buffering), stores to one atomic
-// in another order than that of the execution, and fences, which the library does not use.
+// in another order than that of the execution, and fences, which the library does not use; and,
+// unless it is asked for, a compare_exchange that fails since it read an older value.
 //
 // Found are: require() that is false, deadlocks and lost wake-ups (all threads sleep), livelocks,
 // races on model::plain, an atomic destroyed by a thread that does not know of another's access to
@@ -42,6 +43,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <source_location>
 #include <string>
@@ -136,6 +138,7 @@ struct Mutation {
 struct Options {
   int preemptions = 2;
   int stale_reads = 2;
+  bool stale_failures = false;         // of compare_exchange that would succeed on the newest value
   std::size_t executions = 1'000'000;  // at most
   std::uint64_t seed = 0;              // 0: systematically
   Mutation mutation{};
@@ -195,6 +198,9 @@ class Engine {
   /// Not a value that equals `unwanted`; the newest does not.
   std::uint64_t load(std::size_t location, std::memory_order order,
                      const std::uint64_t* unwanted = nullptr);
+  /// Maybe a value that is not the newest nor equals `unwanted`.
+  std::optional<std::uint64_t> load_older(std::size_t location, std::memory_order order,
+                                          std::uint64_t unwanted);
   void store(std::size_t location, std::uint64_t value, std::memory_order order);
   /// The newest value; a read-modify-write reads no other.
   [[nodiscard]] std::uint64_t newest(std::size_t location) const {
@@ -300,6 +306,18 @@ class Engine {
   void leave_thread();
   void stop_threads();
   [[nodiscard]] std::string story() const;
+  /// The oldest value that a load may return.
+  [[nodiscard]] std::uint32_t oldest_of(std::size_t location, std::memory_order order) const {
+    const std::uint32_t seen = self_->view.of(location);
+    const std::uint32_t newest_seq_cst = locations_[location].newest_seq_cst;
+    return order == std::memory_order_seq_cst && seen < newest_seq_cst ? newest_seq_cst : seen;
+  }
+  std::uint64_t read(std::size_t location, std::uint32_t index, std::memory_order order) {
+    const Message& message = locations_[location].history[index];
+    self_->view.see(location, index);
+    if (acquires(order)) self_->view.join(message.view);
+    return message.value;
+  }
   Location& access(std::size_t location) {
     Location& at = locations_[location];
     at.accesses[self_->number] = self_->view.clock[self_->number];
@@ -406,6 +424,12 @@ class atomic {
     const auto access = engine->begin(place, Operation::compare_exchange, success, failure);
     const std::size_t location = locate(*engine);
     if (from_bits(engine->newest(location)) == expected) {
+      if (const auto older =
+              engine->load_older(location, access.failure, engine->newest(location))) {
+        expected = from_bits(*older);
+        engine->note(*older);
+        return false;
+      }
       engine->modify(location, to_bits(desired), access.order);
       engine->note(to_bits(desired));
       value_ = desired;
@@ -463,7 +487,7 @@ class atomic {
   }
   static T from_bits(std::uint64_t bits) noexcept {
     T value;
-    std::memcpy(&value, &bits, sizeof value);
+    std::memcpy(static_cast<void*>(&value), &bits, sizeof value);
     return value;
   }
   std::size_t locate(Engine& engine) const {
@@ -636,6 +660,7 @@ class mutex {
 
 class thread {
  public:
+  using id = std::thread::id;
   thread() = default;
   template <class F, class... Args>
   requires(!std::is_same_v<std::remove_cvref_t<F>, thread>) explicit thread(F&& life,
@@ -968,17 +993,26 @@ inline std::uint64_t Engine::load(std::size_t location, std::memory_order order,
                                   const std::uint64_t* unwanted) {
   Location& at = access(location);
   const auto newest = static_cast<std::uint32_t>(at.history.size() - 1);
-  std::uint32_t oldest = self_->view.of(location);
-  if (order == std::memory_order_seq_cst && oldest < at.newest_seq_cst) oldest = at.newest_seq_cst;
+  const std::uint32_t oldest = oldest_of(location, order);
   std::uint32_t index = newest;
   if (stale_reads_left_ > 0) {
     index -= choose(newest - oldest + 1, 3);
     if (unwanted != nullptr && at.history[index].value == *unwanted) index = newest;
     if (index != newest) --stale_reads_left_;
   }
-  self_->view.see(location, index);
-  if (acquires(order)) self_->view.join(at.history[index].view);
-  return at.history[index].value;
+  return read(location, index, order);
+}
+
+inline std::optional<std::uint64_t> Engine::load_older(std::size_t location,
+                                                       std::memory_order order,
+                                                       std::uint64_t unwanted) {
+  if (!options_.stale_failures || stale_reads_left_ == 0) return std::nullopt;
+  Location& at = access(location);
+  const auto newest = static_cast<std::uint32_t>(at.history.size() - 1);
+  const std::uint32_t index = newest - choose(newest - oldest_of(location, order) + 1, 3);
+  if (at.history[index].value == unwanted) return std::nullopt;
+  --stale_reads_left_;
+  return read(location, index, order);
 }
 
 inline void Engine::store(std::size_t location, std::uint64_t value, std::memory_order order) {
