@@ -302,8 +302,6 @@ struct Scene {
 const model::Options wide{.preemptions = 3, .stale_reads = 2, .stale_failures = true};
 const model::Options narrow{.preemptions = 2, .stale_reads = 1, .stale_failures = true};
 
-// Not with a Counter: what leaves word for a second time before the first word was taken, as a
-// callback does. The word that is taken tells only of what its own thread has done.
 const std::vector<Scene> all{
     {two_pass_by<Queue>, wide},
     {two_pass_by<Counter>, wide},
@@ -312,13 +310,17 @@ const std::vector<Scene> all{
     {one_passes_by_and_the_manager_works_too<Queue>, wide},
     {one_passes_by_and_the_manager_works_too<Counter>, wide},
     {a_callback_submits<Queue>, wide},
+    {a_callback_submits<Counter>, wide},
     {the_manager_comes_twice_while_one_passes_by, wide},
     {one_stays_until_the_manager_wants_the_role, wide},
     // From here on with three threads
     {the_manager_comes_while_two_pass_by, narrow},
     {three_pass_by<Queue>, narrow},
+    {three_pass_by<Counter>, narrow},
     {two_pass_by_and_the_manager_works_too<Queue>, narrow},
+    {two_pass_by_and_the_manager_works_too<Counter>, narrow},
     {who_has_done_enough_calls_the_manager<Queue>, narrow},
+    {who_has_done_enough_calls_the_manager<Counter>, narrow},
 };
 
 std::vector<model::Body> bodies() {

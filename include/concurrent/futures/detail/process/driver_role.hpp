@@ -22,7 +22,7 @@ namespace concurrent::futures::detail::process {
 ///                   E3 CAS state passed -> taken                  who waited
 ///            leave  L1 CAS state taken -> free
 ///                   L2 failing that, it is wanted: store passed; wake
-///            word   D1 store word = true, then E1                 the one who comes by
+///            word   D1 exchange word = true, then E1              the one who comes by
 ///                   D2 L1, then load word: true: E1, work, again  the one who leaves
 /// Pairings   L1, L2(release) -> E1, E3(acquire): drivers follow each other.
 ///            All of these are sequentially consistent (Dekker): if E1 after D1 fails, L1 or L2
@@ -68,7 +68,8 @@ class DriverRole {
     return driver_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
 
-  void leave_word() noexcept { word_.store(true, std::memory_order_seq_cst); }  // D1
+  /// An exchange: who takes the word acquires what everybody did who left one since the last.
+  void leave_word() noexcept { word_.exchange(true, std::memory_order_seq_cst); }  // D1
   [[nodiscard]] bool has_word() const noexcept {
     return word_.load(std::memory_order_seq_cst);  // D2
   }
