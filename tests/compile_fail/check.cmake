@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# cmake -DCOMPILER= -DCOMPILER_ID= -DFLAGS= -DINCLUDE_DIRS= -DPRECOMPILED= -DFILE=
-#       -P check.cmake
+# cmake -DCOMPILER= -DCOMPILER_ID= -DFLAGS= -DINCLUDE_DIRS= -DPRECOMPILED=
+#       -DFILE= -P check.cmake
 # Checks one file of this folder; CMakeLists.txt says what must hold. Without FILE it makes PRECOMPILED,
 # the precompiled header of the process pool.
 
@@ -16,6 +16,9 @@ endforeach()
 
 if(NOT FILE)
   file(WRITE "${PRECOMPILED}.hpp" "#include <concurrent/futures/process_pool.hpp>\n")
+  if(COMPILER_ID MATCHES "Clang")
+    list(APPEND command -fpch-instantiate-templates) # else each file does it again
+  endif()
   execute_process(COMMAND ${command} -x c++-header -o "${PRECOMPILED}.hpp.gch" "${PRECOMPILED}.hpp"
                           COMMAND_ERROR_IS_FATAL ANY)
   return()
@@ -45,7 +48,8 @@ if(COMPILER_ID MATCHES "Clang")
 else()
   list(APPEND command -c -o /dev/null "${FILE}")
 endif()
-if(source MATCHES "#include <concurrent/futures/process_pool.hpp>")
+# g++ would make code of it in the files that have no process pool.
+if(COMPILER_ID MATCHES "Clang" OR source MATCHES "#include <concurrent/futures/process_pool.hpp>")
   list(APPEND command -include "${PRECOMPILED}.hpp")
 endif()
 
