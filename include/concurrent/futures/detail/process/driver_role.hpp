@@ -28,6 +28,8 @@ namespace concurrent::futures::detail::process {
 ///            All of these are sequentially consistent (Dekker): if E1 after D1 fails, L1 or L2
 ///            comes later. After L1 the leaver sees the word at D2; after L2 the manager does, when
 ///            it leaves.
+///            D1 -> take_word's exchange, D1 an exchange too, so that the release sequence holds
+///            all words since the last was taken: the driver sees what each of them is about.
 /// Progress   try_enter and leave are wait-free.
 class DriverRole {
  public:

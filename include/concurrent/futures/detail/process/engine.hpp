@@ -99,12 +99,14 @@ class Cancelling {
 /// Protocol   Callers push tasks and set flags under `mutex_`. Workers' records, the poller and the
 ///            manager's own fields belong to whoever has `role_` (see DriverRole); the set of
 ///            workers and the tasks that they have are changed with `mutex_` too, so that callers
-///            can revoke. `mutex_` is never held while anything of the user's runs. Futures are
+///            can revoke. Who has the mutex may try for the role, but nobody waits for the role
+///            with it. `mutex_` is never held while anything of the user's runs. Futures are
 ///            completed with the role, but not with the mutex, so that callbacks may do anything
 ///            (submit, shut down, destroy the pool).
 /// Drivers    The manager does everything. A thread that submits dispatches, and now and then
 ///            fetches results; one that waits for a future fetches results and dispatches for some
-///            microseconds before it sleeps. Those two leave to the manager, and call it for, what
+///            microseconds before it sleeps (a large request: up to a millisecond, while it is
+///            copied). Those two leave to the manager, and call it for, what
 ///            runs code of others: futures with callbacks, exceptions, whatever is wrong.
 /// Listening  A worker rings for its results unless somebody promises to look: a thread that waits
 ///            actively (`watchers_`), or the manager while it naps (`napping_`). Whoever gives up
