@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <cerrno>
 #include <concurrent/futures/process_pool.hpp>
 #include <csignal>
@@ -242,10 +243,43 @@ TEST_CASE("signals do in a worker what they do by default, whatever the program 
   std::signal(SIGUSR1, previous);
 }
 
-TEST_CASE("a worker is in a session of its own") {
+TEST_CASE("a worker is in a process group of its own, in the program's session") {
   ProcessPoolExecutor executor({.max_workers = 1});
-  const auto alone = executor.submit([] { return ::getsid(0) == ::getpid(); });
-  CHECK(alone.result());
+  const auto group = executor.submit([] { return ::getpgid(0) == ::getpid(); });
+  const auto session = executor.submit([] { return ::getsid(0); });
+  CHECK(group.result());
+  CHECK(session.result() == ::getsid(0));
+}
+
+TEST_CASE("the terminal's keys are for the program, and no worker is stopped for using it") {
+  const ChildResult child = run_in_child([] {
+    const int keyboard = ::posix_openpt(O_RDWR | O_NOCTTY);
+    if (keyboard < 0 || ::unlockpt(keyboard) != 0 || ::setsid() < 0) return 1;
+    const int terminal = ::open(::ptsname(keyboard), O_RDWR);  // the session's from now on
+    termios settings{};
+    if (::tcgetattr(terminal, &settings) != 0) return 2;
+    settings.c_lflag |= TOSTOP;  // who is in the background must not write
+    if (::tcsetattr(terminal, TCSANOW, &settings) != 0) return 3;
+    static volatile std::sig_atomic_t interrupts = 0;
+    struct sigaction count {};
+    count.sa_handler = [](int) { interrupts = interrupts + 1; };
+    ::sigaction(SIGINT, &count, nullptr);
+
+    ProcessPoolExecutor executor({.max_workers = 1});
+    const pid_t before = executor.submit([] { return ::getpid(); }).result();
+    const char control_c = '\x03';
+    if (::write(keyboard, &control_c, 1) != 1) return 4;
+    while (interrupts == 0) ::usleep(1000);
+    const auto written = executor.submit([] {
+      const int tty = ::open("/dev/tty", O_RDWR);
+      char byte = 0;
+      const bool refused = ::read(tty, &byte, 1) < 0 && errno == EIO;
+      return ::write(tty, "x", 1) == 1 && refused;
+    });
+    if (!written.result()) return 5;
+    return executor.submit([] { return ::getpid(); }).result() == before ? 0 : 6;
+  });
+  CHECK(is_quiet(child.status));
 }
 
 TEST_CASE("the program's standard input is not for its workers") {

@@ -94,6 +94,19 @@ inline void reset_signal_handlers() noexcept {
   for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &standard, nullptr);
 }
 
+/// Puts this process out of the reach of the terminal's keys. Reading from the terminal fails from
+/// then on, instead of stopping the process; writing to it goes on in any case.
+///
+/// A session of its own would do that, too. But where the kernel shares the processors out by
+/// session (sched_autogroup), sched_yield() lets no process of another session run, and a program
+/// would get a share for each worker beside its own.
+inline void begin_process_group() noexcept {
+  ::setpgid(0, 0);
+  struct sigaction ignored {};
+  ignored.sa_handler = SIG_IGN;
+  for (const int signal : {SIGTTIN, SIGTTOU}) ::sigaction(signal, &ignored, nullptr);
+}
+
 inline void unblock_all_signals() noexcept {
   sigset_t none;
   ::sigemptyset(&none);

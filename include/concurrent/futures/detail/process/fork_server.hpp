@@ -74,7 +74,7 @@ class ForkServer {
                                            const WorkerSetup& setup) {
   auto& registry = os::DescriptorRegistry::instance();
   registry.close_all_but({control.number(), parent.number()});
-  ::setsid();  // neither Ctrl-C nor a closed terminal is for the server
+  os::begin_process_group();  // workers inherit what it ignores
   os::give_up_standard_input();
   os::discard_inherited_output();
   os::give_back_free_memory();
