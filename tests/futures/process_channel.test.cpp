@@ -37,12 +37,15 @@ struct Ring {
   Ring& operator=(const Ring&) = delete;
   ~Ring() { ::operator delete[](memory, std::align_val_t{64}); }
 
-  bool write(std::uint64_t tag, const std::string& text) {
+  bool append(std::uint64_t tag, const std::string& text) {
     std::byte* const room = writer.reserve(text.size());
     if (room == nullptr) return false;
     std::memcpy(room, text.data(), text.size());
-    writer.publish(7, tag, text.size());
+    writer.append(7, tag, text.size());
     return true;
+  }
+  bool write(std::uint64_t tag, const std::string& text) {
+    return append(tag, text) && writer.publish();
   }
 
   std::size_t capacity;
@@ -95,6 +98,25 @@ std::string text_of(std::span<const std::byte> payload) {
 }
 
 }  // namespace
+
+TEST_CASE("messages that are published together come together, and none before") {
+  Ring ring(256);
+  RingMessage message;
+  CHECK(ring.append(1, "one"));
+  CHECK(ring.append(2, "two"));
+  CHECK_FALSE(ring.reader.has_more());
+  CHECK(ring.reader.next(message) == RingReader::Result::empty);
+  CHECK_FALSE(ring.writer.all_consumed());
+  CHECK(ring.writer.publish());
+  CHECK_FALSE(ring.writer.publish());
+  REQUIRE(ring.reader.next(message) == RingReader::Result::message);
+  CHECK(text_of(message) == "one");
+  REQUIRE(ring.reader.next(message) == RingReader::Result::message);
+  CHECK(text_of(message) == "two");
+  CHECK(ring.reader.next(message) == RingReader::Result::empty);
+  ring.reader.give_back();
+  CHECK(ring.writer.all_consumed());
+}
 
 TEST_CASE("messages of all sizes come out of a ring in order, however they wrap around") {
   for (const std::size_t capacity : {64U, 128U, 1024U}) {
@@ -383,13 +405,14 @@ TEST_CASE("a task in a ring is either begun or revoked, never both") {
     ByteBuffer request = request_of("x");
     RingMessage message;
     while (!channel.pool.has_room(request) || !channel.pool.slot_is_free(ticket)) {
+      channel.pool.publish();
       while (channel.pool.results().next(message) == RingReader::Result::message) {
       }
       channel.pool.results().give_back();
       channel.pool.pump_in([](const Frame&) {});
     }
-    channel.pool.send_revocable(request, ticket);
-    channel.pool.wake_worker();
+    channel.pool.append_revocable(request, ticket);
+    if (ticket % 3 == 0) channel.pool.publish();
     const std::uint64_t victim = ticket - (ticket > 3 ? ticket % 3 : 0);
     if (channel.pool.revoke(victim)) revoked[static_cast<std::size_t>(victim)] += 1;
     while (channel.pool.results().next(message) == RingReader::Result::message) {

@@ -3,6 +3,7 @@
 // Tasks that a process pool has put behind others in a worker's ring: they can be cancelled, they
 // wait for no long task, and they survive or share the fate of their worker as they should.
 
+#include <algorithm>
 #include <concurrent/futures/process_pool.hpp>
 #include <concurrent/futures/wait.hpp>
 #include <random>
@@ -48,6 +49,18 @@ TEST_CASE("a long task holds no short one behind it, however fast its worker was
     CHECK_FALSE(blocked.done());
     board()->flag[0] = 1;
     blocked.result(60s);
+  }
+}
+
+TEST_CASE("what is submitted in a busy time runs, though nobody comes for it") {
+  ProcessPoolExecutor executor({.max_workers = 2});
+  warm_up(executor);
+  for (int burst = 1; burst <= 100; ++burst) {
+    std::vector<Future<int>> futures;
+    for (int i = 0; i < burst; ++i) futures.push_back(executor.submit(square, i));
+    if (burst % 3 == 0) futures.push_back(executor.submit(TaskOptions{.delay = 1ms}, square, 7));
+    const auto done = [](const auto& future) { return future.done(); };
+    while (!std::all_of(futures.begin(), futures.end(), done)) std::this_thread::sleep_for(20us);
   }
 }
 

@@ -90,8 +90,14 @@ class PoolChannel {
     const std::uint64_t last = block().slot(ticket).load(std::memory_order_acquire);  // T4
     return (last & 3U) != static_cast<std::uint64_t>(SharedBlock::Slot::revoked);
   }
-  /// Puts a small task behind others. @pre has_room, slot_is_free
-  void send_revocable(const ByteBuffer& request, std::uint64_t ticket) noexcept;
+  /// Puts a small task behind others; publish() should follow. @pre has_room, slot_is_free
+  void append_revocable(const ByteBuffer& request, std::uint64_t ticket) noexcept;
+  /// The worker gets what was put behind others. False: it has all of it.
+  bool publish() noexcept {
+    if (!requests_.publish()) return false;
+    wake_worker();
+    return true;
+  }
   /// Wakes the worker if it sleeps, after sending. F4
   void wake_worker() noexcept {
     if (SharedBlock::has_to_ring(block().worker_sleeps)) ring();
@@ -149,7 +155,11 @@ class PoolChannel {
   static constexpr int receives_at_a_time = 16;
 
   [[nodiscard]] SharedBlock& block() const noexcept { return SharedBlock::of(memory_); }
-  void put(FrameKind kind, std::uint64_t ticket, std::span<const std::byte> payload) noexcept;
+  void append(FrameKind kind, std::uint64_t ticket, std::span<const std::byte> payload) noexcept;
+  void put(FrameKind kind, std::uint64_t ticket, std::span<const std::byte> payload) noexcept {
+    append(kind, ticket, payload);
+    requests_.publish();
+  }
   void ring() noexcept;
 
   os::Descriptor socket_;
@@ -246,8 +256,8 @@ inline const char* explain_exit_status(int status) noexcept {
 
 // Implementation
 
-inline void PoolChannel::put(FrameKind kind, std::uint64_t ticket,
-                             std::span<const std::byte> payload) noexcept {
+inline void PoolChannel::append(FrameKind kind, std::uint64_t ticket,
+                                std::span<const std::byte> payload) noexcept {
   std::byte* const room = requests_.reserve(payload.size());
   if (!payload.empty()) std::memcpy(room, payload.data(), payload.size());
   if (kind == FrameKind::revocable_task) {
@@ -255,7 +265,7 @@ inline void PoolChannel::put(FrameKind kind, std::uint64_t ticket,
     block().slot(ticket).store(SharedBlock::word(ticket, SharedBlock::Slot::queued),
                                std::memory_order_relaxed);
   }
-  requests_.publish(static_cast<std::uint32_t>(kind), ticket, payload.size());
+  requests_.append(static_cast<std::uint32_t>(kind), ticket, payload.size());
 }
 
 inline void PoolChannel::send(ByteBuffer& request, std::uint64_t ticket, const Arena* arena) {
@@ -270,8 +280,9 @@ inline void PoolChannel::send(ByteBuffer& request, std::uint64_t ticket, const A
   put(FrameKind::large_task, ticket, {});
 }
 
-inline void PoolChannel::send_revocable(const ByteBuffer& request, std::uint64_t ticket) noexcept {
-  put(FrameKind::revocable_task, ticket, request.bytes().subspan(header_size));
+inline void PoolChannel::append_revocable(const ByteBuffer& request,
+                                          std::uint64_t ticket) noexcept {
+  append(FrameKind::revocable_task, ticket, request.bytes().subspan(header_size));
 }
 
 inline void PoolChannel::ring() noexcept {
@@ -545,7 +556,8 @@ inline void WorkerChannel::send(ByteBuffer& frame, FrameKind kind, std::uint64_t
       std::memcpy(room, &area, sizeof area);
       areas_.sent(frame.data(), frame.size());
       frame.leave();
-      results_.publish(static_cast<std::uint32_t>(FrameKind::area_value), task, sizeof area);
+      results_.append(static_cast<std::uint32_t>(FrameKind::area_value), task, sizeof area);
+      results_.publish();
       return;
     }
     through_ring = false;
@@ -553,7 +565,8 @@ inline void WorkerChannel::send(ByteBuffer& frame, FrameKind kind, std::uint64_t
   if (through_ring) {
     if (std::byte* const room = results_.reserve(size)) {
       if (size != 0) std::memcpy(room, frame.data() + header_size, size);
-      results_.publish(static_cast<std::uint32_t>(kind), task, size);
+      results_.append(static_cast<std::uint32_t>(kind), task, size);
+      results_.publish();
       if (frame.lent()) frame.clear();
       return;
     }

@@ -118,7 +118,9 @@ class Cancelling {
 ///            `patience_with_queue`: so an idle worker gets the oldest task that none has begun,
 ///            and a long task holds those behind it for that time at most. Tasks with a timeout or
 ///            a large request only go to a worker that has none, and as soon as priorities differ,
-///            nothing is put behind anything.
+///            nothing is put behind anything. While all workers have a stock of tasks, those that
+///            are submitted are handed out some at a time: who fetches the next result does it
+///            in any case, so none is forgotten.
 /// Lifetime   shared by the executor and the manager thread; the last of them destroys it.
 /// A death    is what the fork server reports (it is the parent of the workers, and so the one that
 ///            knows the status). A closed channel or a pidfd that becomes readable comes first and
@@ -196,6 +198,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   static constexpr std::chrono::microseconds long_nap{200};
   static constexpr std::chrono::microseconds short_nap{50};
   static constexpr std::uint32_t submits_between_fetches = 16;
+  static constexpr std::size_t enough_stock = 8;  // tasks of a worker
   /// So many workers in a row may die before they are ready, by themselves and by SIGKILL.
   static constexpr std::size_t most_early_deaths = 8;
   static constexpr std::size_t most_early_kills = 100;
@@ -231,6 +234,8 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   void hand_over(PoolTaskPtr& task, std::unique_lock<std::mutex>& lock);
   WorkerRecord* next_in_line() noexcept;
   bool put_behind(WorkerRecord& worker);
+  void publish_all() noexcept;
+  [[nodiscard]] bool all_have_stock() const noexcept;
   // With the role: results.
   std::size_t fetch_results(Key key, WorkerRecord& worker, Driver driver);
   void settle(Key key, WorkerRecord& worker) noexcept;
@@ -318,6 +323,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   int stop_signal_ = 0;
   bool priorities_differ_ = false;  // some task was pushed with another priority than 0
   std::uint32_t submits_ = 0;
+  std::size_t submits_at_a_time_ = 1;              // so many are handed out together
   std::unordered_map<Key, WorkerRecord> workers_;  // changed with the role and the mutex
 
   // With the role.

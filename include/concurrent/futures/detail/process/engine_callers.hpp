@@ -90,6 +90,7 @@ inline void Engine::push(PoolTaskPtr& task) {
   constexpr std::size_t most = (std::numeric_limits<std::uint32_t>::max)();
   const std::size_t kibibytes = (std::min)(task->request.size() / 1024, most);
   task->kibibytes.store(static_cast<std::uint32_t>(kibibytes), std::memory_order_relaxed);
+  if (ReadyQueue::is_delayed(task->options())) submits_at_a_time_ = 1;  // its time is to be planned
   ready_.push(task);
   ++unfinished_;
 }
@@ -339,8 +340,11 @@ inline bool Engine::end_running(PoolTask& task) noexcept {
 
 /// With the mutex, which it gives up: hands tasks out in the thread that has submitted one.
 inline void Engine::drive_after_submit(std::unique_lock<std::mutex>& lock) noexcept {
+  const bool gathers = submits_at_a_time_ != 1;
+  if (gathers && ready_.ready_count() < submits_at_a_time_) return lock.unlock();
   if (role_.mine()) return role_.leave_word();  // in a callback: the driver looks again
-  if (enter_as_passer_by()) pass_by(++submits_ % submits_between_fetches == 0, lock);
+  const bool fetch = gathers || ++submits_ % submits_between_fetches == 0;
+  if (enter_as_passer_by()) pass_by(fetch, lock);
 }
 
 /// Keeps the role while it waits, if it can have it: nothing is faster than looking into the rings.

@@ -35,12 +35,25 @@ inline bool Engine::choose_idle() {
 /// Gives ready tasks to idle workers, asks for more workers when tasks are left, and puts tasks
 /// behind those of workers that have shown to be fast. With the mutex, which it may give up.
 inline void Engine::dispatch(std::unique_lock<std::mutex>& lock) {
+  struct Publishing {  // in any case, once for all that is put behind others
+    explicit Publishing(Engine& engine) noexcept : engine_(engine) {}
+    Publishing(const Publishing&) = delete;
+    Publishing& operator=(const Publishing&) = delete;
+    ~Publishing() { engine_.publish_all(); }
+    Engine& engine_;
+  };
+  const Publishing publishing(*this);
+  submits_at_a_time_ = 1;
   while (lock) {
     if (settled_) drop_settled(lock);
     const Deadline due = ready_.promote_due();
     if (due.at() < next_due_.at()) plan_changed_ = true;
     next_due_ = due;
-    if (ready_.ready_count() == 0 || breaking_) return;
+    if (breaking_) return;
+    if (ready_.ready_count() == 0) {
+      if (all_have_stock()) submits_at_a_time_ = submits_between_fetches;
+      return;
+    }
     if (!idle_.empty()) take_back_older();
     const bool dropped = ready_.front().settled();
     if (!dropped && !choose_idle()) {
@@ -140,7 +153,8 @@ inline WorkerRecord* Engine::next_in_line() noexcept {
   return best;
 }
 
-/// Under the mutex: puts some tasks behind those of the worker. False: there was no room.
+/// Under the mutex: puts the next task behind those of the worker; publish_all() should follow.
+/// False: there was no room.
 inline bool Engine::put_behind(WorkerRecord& worker) {
   PoolTask& task = ready_.front();
   if (!worker.channel.has_room(task.request) || !worker.channel.slot_is_free(worker.next_ticket)) {
@@ -162,10 +176,22 @@ inline bool Engine::put_behind(WorkerRecord& worker) {
   ++worker.tasks_begun;
   if (worker.tasks.size() == 2) plan_changed_ = true;
   if (worker.progress == WorkerRecord::unknown) worker.progress = Clock::now();
-  worker.channel.send_revocable(task.request, handed.ticket);
-  worker.channel.wake_worker();
-  watch(worker.key, worker);
+  worker.channel.append_revocable(task.request, handed.ticket);
   return true;
+}
+
+/// What was put behind others becomes the workers'.
+inline void Engine::publish_all() noexcept {
+  for (auto& [key, worker] : workers_) {
+    if (worker.channel && worker.channel.publish()) watch(key, worker);
+  }
+}
+
+/// Under the mutex: whether no worker will miss the next tasks soon.
+inline bool Engine::all_have_stock() const noexcept {
+  return !workers_.empty() && std::all_of(workers_.begin(), workers_.end(), [](const auto& entry) {
+    return entry.second.state == State::busy && entry.second.tasks.size() >= enough_stock;
+  });
 }
 
 /// Under the mutex: moves a task that its worker has not begun back into the queue; the caller

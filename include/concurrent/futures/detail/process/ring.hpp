@@ -40,7 +40,7 @@ struct RingMessage {
 /// Protocol, one writer and one reader, each with a position of its own that only it writes
 ///   write    W1 load consumed                             is there room?
 ///            W2 copy header and payload                   (plain: the bytes are the writer's)
-///            W3 store published                           the message is the reader's
+///            W3 store published                           what was written is the reader's
 ///   read     R1 load published                            is there a message?
 ///            R2 copy the header, look at the payload      (plain: the bytes are the reader's)
 ///            R3 store consumed                            the bytes are the writer's again
@@ -49,6 +49,7 @@ struct RingMessage {
 ///            W3 is sequentially consistent, so that a writer that then looks whether the reader
 ///            sleeps, and a reader that says so and then looks at R1 once more, cannot both miss
 ///            each other (Dekker); see the flags of SharedBlock.
+/// A batch    of messages is published at once: the index is dear while the reader looks at it.
 /// A message  is contiguous: where the rest of the ring is too short, a filler header takes it.
 /// A death    of the writer before W3 leaves bytes that nobody ever looks at; after it, a whole
 ///            message. A death of the reader leaves the ring as it was.
@@ -78,11 +79,13 @@ class RingWriter {
   RingWriter(RingIndexes& indexes, std::byte* memory, std::size_t capacity) noexcept
       : indexes_(&indexes), memory_(memory), capacity_(capacity) {}
 
-  /// Where the payload of the next message goes; null: no room now. Nothing is published by it.
+  /// Where the payload of the next message goes; null: no room now. Nothing is written by it.
   std::byte* reserve(std::size_t payload) noexcept;
-  /// Publishes the message whose payload was written to where reserve() said.
-  void publish(std::uint32_t kind, std::uint64_t tag, std::size_t payload) noexcept;
-  /// Whether the reader has given back all that was published.
+  /// Writes the message whose payload was written to where reserve() said.
+  void append(std::uint32_t kind, std::uint64_t tag, std::size_t payload) noexcept;
+  /// The reader may have all messages that were appended. False: it had them already.
+  bool publish() noexcept;
+  /// Whether the reader has given back all that was appended.
   [[nodiscard]] bool all_consumed() const noexcept {
     // acquire: pairs with R3, so that what messages refer to may be overwritten
     return indexes_->consumed.load(std::memory_order_acquire) == position_;
@@ -94,9 +97,10 @@ class RingWriter {
   RingIndexes* indexes_ = nullptr;
   std::byte* memory_ = nullptr;
   std::size_t capacity_ = 0;
-  std::uint64_t position_ = 0;  // what W3 has published
-  std::uint64_t reserved_ = 0;  // where the reserved message begins
-  std::uint64_t consumed_ = 0;  // as last seen by W1
+  std::uint64_t position_ = 0;   // the end of what was appended
+  std::uint64_t published_ = 0;  // what W3 has stored
+  std::uint64_t reserved_ = 0;   // where the reserved message begins
+  std::uint64_t consumed_ = 0;   // as last seen by W1
 };
 
 /// The reading end. **Thread safety** one thread at a time.
@@ -164,12 +168,18 @@ inline std::byte* RingWriter::reserve(std::size_t payload) noexcept {
   return memory_ + (reserved_ & (capacity_ - 1)) + sizeof(RingHeader);
 }
 
-inline void RingWriter::publish(std::uint32_t kind, std::uint64_t tag,
-                                std::size_t payload) noexcept {
+inline void RingWriter::append(std::uint32_t kind, std::uint64_t tag,
+                               std::size_t payload) noexcept {
   const RingHeader header{static_cast<std::uint32_t>(payload), kind, tag};
   std::memcpy(memory_ + (reserved_ & (capacity_ - 1)), &header, sizeof header);  // W2
   position_ = reserved_ + ring::room_of(payload);
+}
+
+inline bool RingWriter::publish() noexcept {
+  if (published_ == position_) return false;
+  published_ = position_;
   indexes_->published.store(position_, std::memory_order_seq_cst);  // W3
+  return true;
 }
 
 inline RingReader::Result RingReader::next(RingMessage& message) noexcept {
