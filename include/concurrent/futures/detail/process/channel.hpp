@@ -520,7 +520,10 @@ inline bool WorkerChannel::spin() {
       turns_ = most_turns_;
       return true;
     }
-    if (wait.turns() == turns_before_bell) ring_for_results();
+    if (wait.turns() == turns_before_bell) {
+      ::sched_yield();  // who has woken this worker may be about to look, on this processor
+      if (!requests_.has_more()) ring_for_results();
+    }
   } while (wait.turn());
   turns_ = (std::max)(turns_ / 2, (std::min)(most_turns_, 2 * turns_before_bell));
   return requests_.has_more();

@@ -340,6 +340,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   bool timed_ = false;  // some worker may have a deadline
   Deadline next_due_;   // of the delayed tasks
   std::vector<Key> idle_;
+  bool appended_ = false;      // something was put behind others, and not published
   bool ended_ = false;         // there is nothing to drive any more
   bool napping_ = false;       // the manager will look at the results soon
   Deadline planned_;           // when the manager will look in any case

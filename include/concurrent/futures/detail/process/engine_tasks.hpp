@@ -51,7 +51,7 @@ inline void Engine::dispatch(std::unique_lock<std::mutex>& lock) {
     next_due_ = due;
     if (breaking_) return;
     if (ready_.ready_count() == 0) {
-      if (all_have_stock()) submits_at_a_time_ = submits_between_fetches;
+      if (appended_ && all_have_stock()) submits_at_a_time_ = submits_between_fetches;
       return;
     }
     if (!idle_.empty()) take_back_older();
@@ -177,11 +177,13 @@ inline bool Engine::put_behind(WorkerRecord& worker) {
   if (worker.tasks.size() == 2) plan_changed_ = true;
   if (worker.progress == WorkerRecord::unknown) worker.progress = Clock::now();
   worker.channel.append_revocable(task.request, handed.ticket);
+  appended_ = true;
   return true;
 }
 
 /// What was put behind others becomes the workers'.
 inline void Engine::publish_all() noexcept {
+  if (!std::exchange(appended_, false)) return;
   for (auto& [key, worker] : workers_) {
     if (worker.channel && worker.channel.publish()) watch(key, worker);
   }
