@@ -74,9 +74,9 @@ using multiprocessing::StartMethod;
 /// Static constructors had better start no threads, which would be left behind in the small
 /// process.
 ///
-/// Workers have no standard input, signals do what they do by default, and each has a process group
-/// of its own: Ctrl-C does not reach it, and reading from the terminal fails. They end with this
-/// process, however it ends.
+/// Workers have no standard input and no terminal, signals do what they do by default, and each has
+/// a process group of its own: Ctrl-C does not reach it. They end with this process, however it
+/// ends.
 ///
 /// Threads that submit, or wait in `result` or `exception`, fetch results of this pool as they go,
 /// and so may read (`load`) results of other tasks than their own; callbacks are left to a thread

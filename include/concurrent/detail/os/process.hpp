@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio_ext.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -94,17 +95,18 @@ inline void reset_signal_handlers() noexcept {
   for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &standard, nullptr);
 }
 
-/// Puts this process out of the reach of the terminal's keys. Reading from the terminal fails from
-/// then on, instead of stopping the process; writing to it goes on in any case.
+/// Puts this process, and those that it forks, out of the reach of the session's terminal: its keys
+/// are not for them, and it is not theirs to read from or to set.
 ///
 /// A session of its own would do that, too. But where the kernel shares the processors out by
 /// session (sched_autogroup), sched_yield() lets no process of another session run, and a program
 /// would get a share for each worker beside its own.
-inline void begin_process_group() noexcept {
+inline void leave_terminal() noexcept {
   ::setpgid(0, 0);
-  struct sigaction ignored {};
-  ignored.sa_handler = SIG_IGN;
-  for (const int signal : {SIGTTIN, SIGTTOU}) ::sigaction(signal, &ignored, nullptr);
+  const int terminal = ::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (terminal < 0) return;  // there is none
+  ::ioctl(terminal, TIOCNOTTY);
+  ::close(terminal);
 }
 
 inline void unblock_all_signals() noexcept {

@@ -10,6 +10,7 @@
 #include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/futex.hpp>
 #include <cstddef>
+#include <cstdint>
 
 namespace concurrent::futures::detail::process {
 
@@ -31,20 +32,33 @@ class ActiveWait {
   bool turn() noexcept {
     if (turn_ == turns_) return false;
     if (++turn_ <= turns_before_clock) {
-      turn_ % turns_alone == 0 ? static_cast<void>(::sched_yield())
-                               : concurrent::detail::os::cpu_relax();
+      turn_ % turns_before_yield == 0 ? give_way() : concurrent::detail::os::cpu_relax();
       return true;
     }
     const auto now = Clock::now();
     if (turn_ == turns_before_clock + 1) end_ = (std::min)(now + longest_, deadline_.at());
     if (now >= end_) return false;
-    ::sched_yield();
+    give_way();
     return true;
   }
   [[nodiscard]] int turns() const noexcept { return turn_; }
 
+  /// Lets others run.
+  void give_way() noexcept {
+    const std::uint64_t before = concurrent::detail::os::cpu_ticks();
+    ::sched_yield();
+    crowded_ = crowded_ || concurrent::detail::os::cpu_ticks() - before > long_absence;
+  }
+  /// Whether others kept the processor for long.
+  [[nodiscard]] bool crowded() const noexcept { return crowded_; }
+
+  /// The turns before it gives the processor away for the first time.
+  static constexpr int turns_alone = 63;
+
  private:
-  static constexpr int turns_alone = 64;
+  static constexpr int turns_before_yield = turns_alone + 1;
+  static constexpr std::uint64_t long_absence =
+      200 * concurrent::detail::os::ticks_in_a_microsecond;
   static constexpr int turns_before_clock = 100;
   static constexpr std::chrono::microseconds usual{50};
   /// Beyond it, being woken up matters little.
@@ -60,6 +74,7 @@ class ActiveWait {
   int turn_ = 0;
   concurrent::detail::Deadline deadline_;
   Clock::time_point end_;
+  bool crowded_ = false;
 };
 
 }  // namespace concurrent::futures::detail::process

@@ -215,10 +215,17 @@ class WorkerChannel {
   bool sleep();
   bool wait_for_request();
   [[nodiscard]] bool spin();
+  [[nodiscard]] bool has_to_ring_for_results() const noexcept {
+    // The flag first: it is this processor's mostly, and the index, which the pool has written,
+    // not.
+    return block_.pool_listens.load(std::memory_order_seq_cst) == 1 && !results_.all_consumed();
+  }
   void ring_for_results();
 
   /// So many turns (a few microseconds) a result may lie before the pool is told.
   static constexpr int turns_before_bell = 50;
+  /// So many times it does not give the processor away after others kept it for long.
+  static constexpr int waits_when_crowded = 64;
   /// A task as short as this has hardly called the system.
   static constexpr std::uint64_t too_short_for_harm = 2 * os::ticks_in_a_microsecond;
 
@@ -237,7 +244,8 @@ class WorkerChannel {
   RingWriter results_;
   std::size_t sent_bytes_ = 0;  // by the last result, which the pool has to read first
   int most_turns_;
-  int turns_;  // fewer after spinning in vain
+  int turns_;        // fewer after spinning in vain
+  int crowded_ = 0;  // waits_when_crowded, and less with each
 };
 
 /// What the exit status of a worker means beyond its number; null if nothing.
@@ -512,30 +520,31 @@ inline bool WorkerChannel::sleep() {
   return fill();
 }
 
-/// True when there is a request. Spins less as long as it is in vain.
+/// True when there is a request. Spins less as long as it is in vain, and keeps the processor for
+/// its short time where others would not give it back soon.
 inline bool WorkerChannel::spin() {
-  ActiveWait wait(turns_, {}, sent_bytes_);
+  const bool crowded = crowded_ != 0;
+  if (crowded) --crowded_;
+  ActiveWait wait(crowded ? (std::min)(turns_, ActiveWait::turns_alone) : turns_, {}, sent_bytes_);
+  bool found = false;
   do {
-    if (requests_.has_more()) {
-      turns_ = most_turns_;
-      return true;
-    }
+    found = requests_.has_more();
+    if (found) break;
     if (wait.turns() == turns_before_bell) {
-      ::sched_yield();  // who has woken this worker may be about to look, on this processor
-      if (!requests_.has_more()) ring_for_results();
+      // Who has woken this worker may be about to look, on this very processor.
+      if (!crowded && has_to_ring_for_results()) wait.give_way();
+      ring_for_results();
     }
   } while (wait.turn());
-  turns_ = (std::max)(turns_ / 2, (std::min)(most_turns_, 2 * turns_before_bell));
-  return requests_.has_more();
+  if (wait.crowded()) crowded_ = waits_when_crowded;
+  turns_ =
+      found ? most_turns_ : (std::max)(turns_ / 2, (std::min)(most_turns_, 2 * turns_before_bell));
+  return found || requests_.has_more();
 }
 
 /// Wakes the pool if there are results that it has not fetched, and it is not looking for them. F4
 inline void WorkerChannel::ring_for_results() {
-  // The flag first: it is this processor's mostly, and the index, which the pool has written, not.
-  if (block_.pool_listens.load(std::memory_order_seq_cst) != 1 || results_.all_consumed() ||
-      !SharedBlock::has_to_ring(block_.pool_listens)) {
-    return;
-  }
+  if (!has_to_ring_for_results() || !SharedBlock::has_to_ring(block_.pool_listens)) return;
   ByteBuffer bell;
   begin_frame(bell);
   send_frame(bell, FrameKind::wake, 0);

@@ -13,6 +13,7 @@ inline void Engine::drop_settled(std::unique_lock<std::mutex>& lock) {
   std::vector<PoolTaskPtr> settled = ready_.take_settled();
   settled_ = false;
   made_room();
+  publish_all();
   lock.unlock();
   for (PoolTaskPtr& task : settled) {
     task.reset();
@@ -78,6 +79,7 @@ inline void Engine::dispatch(std::unique_lock<std::mutex>& lock) {
       }
       if (task == nullptr) continue;
     }
+    publish_all();
     if (lock) lock.unlock();
     task.reset();  // which may run code of others
     tasks_done(1);

@@ -74,7 +74,7 @@ class ForkServer {
                                            const WorkerSetup& setup) {
   auto& registry = os::DescriptorRegistry::instance();
   registry.close_all_but({control.number(), parent.number()});
-  os::begin_process_group();  // workers inherit what it ignores
+  os::leave_terminal();
   os::give_up_standard_input();
   os::discard_inherited_output();
   os::give_back_free_memory();

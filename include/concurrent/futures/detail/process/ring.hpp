@@ -79,7 +79,7 @@ class RingWriter {
   RingWriter(RingIndexes& indexes, std::byte* memory, std::size_t capacity) noexcept
       : indexes_(&indexes), memory_(memory), capacity_(capacity) {}
 
-  /// Where the payload of the next message goes; null: no room now. Nothing is written by it.
+  /// Where the payload of the next message goes; null: no room now. Nothing is appended by it.
   std::byte* reserve(std::size_t payload) noexcept;
   /// Writes the message whose payload was written to where reserve() said.
   void append(std::uint32_t kind, std::uint64_t tag, std::size_t payload) noexcept;

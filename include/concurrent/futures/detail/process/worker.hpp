@@ -156,7 +156,7 @@ class Worker {
 /// its signals blocked, and it has no standard input.
 [[noreturn]] inline void begin_worker(os::Descriptor channel, SharedBlock& block, pid_t server,
                                       const WorkerSetup& setup) {
-  os::begin_process_group();  // what the tasks start can be ended with the worker
+  ::setpgid(0, 0);  // what the tasks start can be ended with the worker
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != server) ::_exit(EXIT_FAILURE);
   os::exit_without_the_parents_handlers();
