@@ -419,6 +419,7 @@ TEST_CASE("a task in a ring is either begun or revoked, never both") {
     }
     channel.pool.results().give_back();
   }
+  channel.pool.publish();
   channel.pool.close();
   worker.join();
   std::size_t wrong = 0;

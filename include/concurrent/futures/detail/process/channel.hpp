@@ -216,8 +216,7 @@ class WorkerChannel {
   bool wait_for_request();
   [[nodiscard]] bool spin();
   [[nodiscard]] bool has_to_ring_for_results() const noexcept {
-    // The flag first: it is this processor's mostly, and the index, which the pool has written,
-    // not.
+    // F4's load. The flag first: the index, which the pool has written, is mostly farther away.
     return block_.pool_listens.load(std::memory_order_seq_cst) == 1 && !results_.all_consumed();
   }
   void ring_for_results();
