@@ -42,6 +42,7 @@
 
 #include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/futex.hpp>
+#include <concurrent/detail/os/spin_wait.hpp>
 
 namespace concurrent::futures::std {
 using namespace ::std;
@@ -63,6 +64,13 @@ namespace os {
 using namespace ::concurrent_under_model::detail::os;
 inline void cpu_relax() { ::model::yield(); }
 inline ::std::size_t usable_cpus() { return 1; }
+class SpinWait {
+ public:
+  using FirstYield = ::concurrent_under_model::detail::os::SpinWait::FirstYield;
+  explicit SpinWait(FirstYield) {}
+  static bool turn() { return false; }
+  static bool is_of_use() { return false; }
+};
 using Word = ::model::atomic<::std::uint32_t>;
 inline void futex_wait(const Word& word, ::std::uint32_t expected, Deadline = {},
                        ::std::source_location place = ::std::source_location::current()) {

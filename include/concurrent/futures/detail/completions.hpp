@@ -5,9 +5,9 @@
 // futures cost O(n) and not O(n) an event.
 
 #include <atomic>
-#include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/futex.hpp>
 #include <concurrent/detail/os/huge_pages.hpp>
+#include <concurrent/detail/os/spin_wait.hpp>
 #include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/helper.hpp>
 #include <concurrent/futures/detail/state.hpp>
@@ -163,10 +163,11 @@ inline bool Completions::help() noexcept {
 }
 
 inline void Completions::sleep(Deadline deadline) noexcept {
-  static const int turns = concurrent::detail::os::usable_cpus() > 1 ? 50 : 0;
-  for (int turn = 0; turn < turns; ++turn) {
-    if (completed_.load(std::memory_order_relaxed) != nullptr) return;  // pop() acquires
-    concurrent::detail::os::cpu_relax();
+  if (SpinWait::is_of_use()) {
+    SpinWait wait(SpinWait::FirstYield::soon);
+    do {
+      if (completed_.load(std::memory_order_relaxed) != nullptr) return;  // pop() acquires
+    } while (wait.turn());
   }
   sleeping_.store(1, std::memory_order_seq_cst);                // P4, ordered before P5
   if (completed_.load(std::memory_order_seq_cst) == nullptr) {  // P5

@@ -5,8 +5,8 @@
 // task, the callable and its arguments. No mutex, no condition variable.
 
 #include <atomic>
-#include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/futex.hpp>
+#include <concurrent/detail/os/spin_wait.hpp>
 #include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/before_fork.hpp>
 #include <concurrent/futures/detail/block_pool.hpp>
@@ -26,6 +26,7 @@ struct TaskOptions;
 namespace concurrent::futures::detail {
 
 using concurrent::detail::Deadline;
+using concurrent::detail::os::SpinWait;
 
 class StateBase;
 
@@ -524,16 +525,11 @@ inline void StateBase::publish_in_turn(Phase outcome) noexcept {
 }
 
 inline bool StateBase::spin() const noexcept {
-  static const int turns = concurrent::detail::os::usable_cpus() > 1 ? 100 : 0;  // about 5 us
-  constexpr int turns_alone = 16;  // then who is to complete it may need this very processor
-  for (int turn = 0; turn < turns; ++turn) {
+  if (!SpinWait::is_of_use()) return done();
+  SpinWait wait(SpinWait::FirstYield::soon);
+  do {
     if (done()) return true;
-    if (turn % turns_alone == turns_alone - 1) {
-      std::this_thread::yield();
-    } else {
-      concurrent::detail::os::cpu_relax();
-    }
-  }
+  } while (wait.turn());
   return done();
 }
 

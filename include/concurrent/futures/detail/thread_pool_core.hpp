@@ -22,6 +22,7 @@
 
 #include <atomic>
 #include <concurrent/detail/os/cpu.hpp>
+#include <concurrent/detail/os/spin_wait.hpp>
 #include <concurrent/detail/os/threads.hpp>
 #include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/helper.hpp>
@@ -87,6 +88,7 @@ class Worker final : public Helper {
   ThreadPoolCore& pool_;
   std::size_t index_;
   bool searching_ = false;
+  bool has_slept_ = false;  // and has found one task since at most
   // How many entries take_sibling may still look at: so many for each push that its cost is O(1) a
   // task, in whatever order tasks are waited for.
   static constexpr std::int64_t looks_per_push = 4;
@@ -255,7 +257,7 @@ class ThreadPoolCore final {
   void join() noexcept;
 
   const Settings settings_;
-  const int spinning_turns_;
+  const bool spins_;
   Queue queue_;
   Sleepers sleepers_;
   std::atomic<OrderedTasks*> ordered_{nullptr};

@@ -29,6 +29,7 @@ inline void Worker::main() noexcept {
         if (sleep()) continue;
         break;
       }
+      __builtin_prefetch(task, 1);  // another core has written it; it arrives meanwhile
       end_search();
       run(*task);
     }
@@ -54,13 +55,15 @@ inline void Worker::end_search() noexcept {
 /// Looks for work for a moment before it sleeps. One worker does so; the others sleep at once.
 inline StateBase* Worker::search() noexcept {
   begin_search();
-  const int turns = pool_.sleepers_.searching() > 1 ? 1 : pool_.spinning_turns_;
-  for (int turn = 0; turn < turns; ++turn) {
+  if (!pool_.spins_ || pool_.sleepers_.searching() > 1) return next();
+  // Who has woken this worker may be behind it on the same processor.
+  SpinWait wait(std::exchange(has_slept_, false) ? SpinWait::FirstYield::soon
+                                                 : SpinWait::FirstYield::later);
+  do {
     if (pool_.has_work()) {
       if (StateBase* const task = next(); task != nullptr) return task;
     }
-    concurrent::detail::os::cpu_relax();
-  }
+  } while (wait.turn());
   return next();
 }
 
@@ -73,6 +76,7 @@ inline StateBase* Worker::search() noexcept {
     sleepers.get_up(seat_);
     return pool_.has_work() || !pool_.may_leave();
   }
+  has_slept_ = true;
   pool_.tell_idle_waiters();
   const OrderedTasks* const ordered = pool_.ordered();
   if (ordered == nullptr) {
@@ -318,7 +322,7 @@ inline void Worker::unblock() noexcept {
 
 [[gnu::cold]] inline ThreadPoolCore::ThreadPoolCore(Settings settings)
     : settings_(std::move(settings)),
-      spinning_turns_(concurrent::detail::os::usable_cpus() > 1 ? 200 : 0),  // about 10 us
+      spins_(concurrent::detail::os::usable_cpus() > 1),
       workers_(new std::atomic<Worker*>[settings_.max_workers]()) {}
 
 inline Worker* ThreadPoolCore::current_worker() const noexcept {
