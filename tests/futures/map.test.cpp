@@ -591,6 +591,89 @@ TEMPLATE_TEST_CASE("move_to puts all results where they are wanted", "", ThreadP
   }
 }
 
+// Chunks that ran before somebody wanted the results have them in memory of their own, the others
+// write them where they are wanted.
+enum class Ran { before, after };
+
+template <class Use>
+void with_results(Ran ran, const Use& use) {
+  const std::vector<int> values = first_numbers(5000);
+  ThreadPoolExecutor pool(1);
+  support::Occupied occupied(pool);
+  auto results = pool.map(odd_only, std::span(values));
+  if (ran == Ran::before) {
+    occupied.release();
+    pool.wait_idle();
+  }
+  use(results, occupied);
+}
+
+TEST_CASE("a loop over a view's results finds values and exceptions in their places") {
+  with_results(GENERATE(Ran::before, Ran::after), [](auto& results, auto& occupied) {
+    auto at = results.begin();
+    occupied.release();
+    int wrong = 0;
+    int place = 0;
+    for (; at != results.end(); ++at, ++place) {
+      int outcome = -1;
+      try {
+        outcome = *at;
+      } catch (const std::exception&) {
+      }
+      wrong += outcome != (place % 2 == 1 ? place : -1);
+    }
+    CHECK(place == 5000);
+    CHECK(wrong == 0);
+  });
+}
+
+TEST_CASE("to_vector has all results of a view") {
+  const std::vector<int> values = first_numbers(GENERATE(0, 1, 4096, 4097, 20'000));
+  std::vector<int> expected = values;
+  for (int& x : expected) x = -x;
+  ThreadPoolExecutor pool(1);
+  support::Occupied occupied(pool);
+  auto ran_before = pool.map(std::negate<>(), std::span(values));
+  occupied.release();
+  pool.wait_idle();
+  CHECK(std::move(ran_before).to_vector() == expected);
+  CHECK(pool.map(std::negate<>(), std::span(values)).to_vector() == expected);
+  CHECK(pool.map({.timeout = 1h}, std::negate<>(), std::span(values)).to_vector() == expected);
+  auto begun = pool.map(std::negate<>(), std::span(values));
+  if (!values.empty()) {
+    auto at = begun.begin();
+    CHECK(*at == 0);
+    expected.erase(expected.begin());
+    ++at;
+  }
+  CHECK(std::move(begun).to_vector() == expected);
+}
+
+TEST_CASE("to_vector of a view throws the first exception, and nobody writes any more") {
+  for (int round = 0; round < 20; ++round) {
+    ThreadPoolExecutor pool(2);
+    const std::vector<int> values = first_numbers(50'000);
+    const auto even = [](int x) {
+      if (x == 20'001) throw std::runtime_error("odd");
+      return x;
+    };
+    CHECK_THROWS_WITH(pool.map(even, std::span(values)).to_vector(), "odd");
+  }
+}
+
+TEST_CASE("map gives results that cannot be assigned") {
+  struct Fixed {
+    const int value;
+  };
+  const std::vector<int> values = first_numbers(5000);
+  ThreadPoolExecutor pool(2);
+  const auto fixed = [](int x) { return Fixed{x}; };
+  int next = 0;
+  for (const Fixed& result : pool.map(fixed, std::span(values))) next += result.value == next;
+  CHECK(next == 5000);
+  CHECK(pool.map(fixed, std::span(values)).to_vector().back().value == 4999);
+}
+
 TEST_CASE("move_to moves what can only be moved") {
   ThreadPoolExecutor pool(2);
   std::vector<std::unique_ptr<int>> out(10);

@@ -5,6 +5,7 @@
 
 #include <concurrent/detail/os/huge_pages.hpp>
 #include <concurrent/detail/standard.hpp>
+#include <concurrent/futures/detail/block_pool.hpp>
 #include <concurrent/futures/detail/map_feeder.hpp>
 #include <concurrent/futures/detail/map_task.hpp>
 #include <concurrent/futures/errors.hpp>
@@ -122,6 +123,7 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
   void for_each_run(Consume consume);
   [[nodiscard]] std::size_t count_left() const;
   void wait_together(std::size_t chunks, std::chrono::microseconds moment);
+  [[nodiscard]] bool can_receive() const;
   void receive(Stored * out);
   void cancel_rest() noexcept;
   void wait_for_chunk(const Ticket& ticket) noexcept;
@@ -154,10 +156,10 @@ MapResult<R>::MapResult(std::unique_ptr<detail::MapFeederBase<R>> feeder, detail
                         std::size_t chunksize, std::size_t buffersize)
     : feeder_(std::move(feeder)), deadline_(deadline), chunksize_(chunksize) {
   constexpr std::size_t single_elements = 4096;
-  constexpr std::size_t enough_chunks = 1024;
   const auto size = feeder_->size();
   if (chunksize_ == 0) {
     chunksize_chosen_ = true;
+    const std::size_t enough_chunks = feeder_->enough_chunks();
     chunksize_ = buffersize == 0 && size && *size > single_elements
                      ? (*size + enough_chunks - 1) / enough_chunks
                      : 1;
@@ -345,6 +347,17 @@ template <class R>
     auto MapResult<R>::to_vector() && requires(!std::is_reference_v<R>) {
   std::vector<value_type> results;
   if (feeder_ == nullptr) concurrent::detail::os::reserve_for_filling(results, count_left());
+  // A sanitizer may say that what is reserved must not be written to.
+  if constexpr (detail::can_be_delivered<R> && !std::is_same_v<R, bool> &&
+                !detail::under_sanitizer) {
+    if (can_receive()) {
+      const std::size_t count = count_left();
+      receive(results.data());
+      // They lie where their place is already, so nothing is copied.
+      results.insert(results.end(), results.data(), results.data() + count);
+      return results;
+    }
+  }
   for_each_run([&results](Stored* from, Stored* end) {
     if constexpr (std::is_void_v<R>) {
       results.resize(results.size() + static_cast<std::size_t>(end - from));
@@ -377,14 +390,21 @@ requires(!std::is_void_v<R>) void MapResult<R>::move_to(Out&& out) && {
   if constexpr (detail::can_be_delivered<R> && requires {
                   { std::data(out) } -> std::same_as<R*>;
                 }) {
-    if (destination_ && !begun_ && feeder_ == nullptr && deadline_.never()) {
-      return receive(std::data(out));
-    }
+    if (can_receive()) return receive(std::data(out));
   }
   auto to = std::begin(out);
   for_each_run([&to](Stored* from, Stored* end) {
     for (; from != end; ++from, ++to) *to = std::move(lend(*from));
   });
+}
+
+template <class R>
+bool MapResult<R>::can_receive() const {
+  if constexpr (detail::can_be_delivered<R>) {
+    return destination_ && !begun_ && feeder_ == nullptr && deadline_.never();
+  } else {
+    return false;
+  }
 }
 
 /// Lets the workers write the results to `out` from now on, and moves there what they have done.

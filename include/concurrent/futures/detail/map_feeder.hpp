@@ -53,6 +53,9 @@ class MapFeederBase {
   virtual bool submit(std::size_t count, MapTicket<R>& ticket) = 0;
   /// Where the tasks look for the map's destination; null where they do not.
   [[nodiscard]] virtual MapDestinationRef<R> destination() const { return {}; }
+  /// Into how many chunks a long input is cut, so that workers finish at about the same time.
+  [[nodiscard]] virtual std::size_t enough_chunks() const { return most_chunks; }
+  static constexpr std::size_t most_chunks = 1024;
   /// Whether chunks read their elements from the ranges when they run.
   [[nodiscard]] virtual bool reads_in_place() const { return false; }
 };
@@ -161,6 +164,15 @@ struct MapSource {
     }
 
     [[nodiscard]] MapDestinationRef<R> destination() const override { return destination_; }
+    [[nodiscard]] std::size_t enough_chunks() const override {
+      constexpr std::size_t for_each_worker = 128;
+      constexpr std::size_t most = MapFeederBase<R>::most_chunks;
+      if constexpr (in_place && requires { executor_.max_workers(); }) {
+        const std::size_t workers = executor_.max_workers();
+        return workers < most / for_each_worker ? for_each_worker * workers : most;
+      }
+      return most;
+    }
     [[nodiscard]] bool reads_in_place() const override { return in_place; }
 
    private:

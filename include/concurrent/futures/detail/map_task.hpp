@@ -8,6 +8,7 @@
 #include <concurrent/futures/detail/state.hpp>
 #include <cstddef>
 #include <exception>
+#include <thread>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -75,7 +76,7 @@ concept Takes = requires(Out& out, T& value) {
 template <class R>
 inline constexpr bool can_be_delivered =
     std::is_object_v<R>&& std::is_trivially_copyable_v<R>&& std::is_trivially_destructible_v<R> &&
-    !std::is_const_v<R>;
+    !std::is_const_v<R> && std::is_copy_assignable_v<R> && std::is_move_assignable_v<R>;
 
 /// Where a map's results go if that is known before they are there (MapResult::move_to). Counted by
 /// intrusive references (StateRef).
@@ -87,6 +88,16 @@ class MapDestination {
  public:
   void set(R* first) noexcept { first_.store(first, std::memory_order_release); }
   [[nodiscard]] R* get() const noexcept { return first_.load(std::memory_order_acquire); }
+  /// The same for a chunk that is about to begin. Who is to set it may be behind this thread on the
+  /// same processor, so the first ones let others go before.
+  [[nodiscard]] R* get_or_yield() noexcept {
+    R* const first = get();
+    // relaxed: a few more or less do not matter
+    if (first != nullptr || yields_left_.load(std::memory_order_relaxed) <= 0) return first;
+    yields_left_.fetch_sub(1, std::memory_order_relaxed);
+    std::this_thread::yield();
+    return get();
+  }
 
   void add_reference() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
@@ -96,6 +107,7 @@ class MapDestination {
 
  private:
   std::atomic<R*> first_{nullptr};
+  std::atomic<int> yields_left_{8};
   std::atomic<std::size_t> owners_{1};
 };
 
@@ -189,7 +201,7 @@ struct MapSlice {
                                 at[static_cast<std::iter_difference_t<Iterators>>(i)])...));
     };
     if constexpr (can_be_delivered<R>) {
-      if (R* const out = destination->get(); out != nullptr) {
+      if (R* const out = destination->get_or_yield(); out != nullptr) {
         return deliver_outcomes<R>(count, out + offset, element);
       }
     }
