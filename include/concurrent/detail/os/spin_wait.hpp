@@ -9,12 +9,9 @@
 
 namespace concurrent::detail::os {
 
-/// A short wait by the clock, since a turn on the core takes 14 ns on one processor and 60 on
-/// another. Use: look, then turn() until it is false, then sleep.
-///
-/// It looks seldom enough that the cache line looked at stays for a while with the one who is to
-/// write to it, and gives the processor away now and then, as that one may need this very one: soon
-/// for the first time, if what is awaited was to be done at once.
+/// A short wait by the clock. Use: look, then turn() until it is false, then sleep. It gives the
+/// processor away now and then, as who is awaited may need this very one: soon for the first time,
+/// if what is awaited was to be done at once.
 class SpinWait {
  public:
   enum class FirstYield : std::uint64_t { soon = 500, later = 2000 };  // ns
@@ -24,11 +21,7 @@ class SpinWait {
 
   /// Waits until it is time to look again; false: it is time to sleep.
   bool turn() noexcept {
-    const std::uint64_t next = now_ + ticks(between_looks);
-    do {
-      cpu_relax();
-      now_ = cpu_ticks();
-    } while (now_ < next);
+    now_ = cpu_relax_since(now_);
     if (now_ >= end_) return false;
     if (now_ >= yield_at_) {
       std::this_thread::yield();
@@ -44,8 +37,7 @@ class SpinWait {
   }
 
  private:
-  static constexpr std::uint64_t longest = 20'000;  // ns, as are the next two
-  static constexpr std::uint64_t between_looks = 60;
+  static constexpr std::uint64_t longest = 20'000;  // ns, as is the next
   static constexpr std::uint64_t between_yields = 2'000;
 
   static constexpr std::uint64_t ticks(std::uint64_t nanoseconds) noexcept {

@@ -14,9 +14,9 @@
 
 namespace concurrent::futures::detail::process {
 
-/// Some turns of waiting without sleep: first on the core alone, now and then giving it away, since
-/// the other end may need this very processor; then by the clock, because where others want the
-/// processor a turn takes long, and a sleeper is woken sooner than it gets one.
+/// Some turns of waiting without sleep: first on the core alone, 60 ns each, now and then giving it
+/// away, since the other end may need this very processor; then by the clock, because where others
+/// want the processor a turn takes long, and a sleeper is woken sooner than it gets one.
 class ActiveWait {
  public:
   using Clock = std::chrono::steady_clock;
@@ -32,7 +32,8 @@ class ActiveWait {
   bool turn() noexcept {
     if (turn_ == turns_) return false;
     if (++turn_ <= turns_before_clock) {
-      turn_ % turns_before_yield == 0 ? give_way() : concurrent::detail::os::cpu_relax();
+      if (turn_ % turns_before_yield == 0) give_way();
+      looked_ = concurrent::detail::os::cpu_relax_since(looked_);
       return true;
     }
     const auto now = Clock::now();
@@ -53,7 +54,7 @@ class ActiveWait {
   [[nodiscard]] bool crowded() const noexcept { return crowded_; }
 
   /// The turns before it gives the processor away for the first time.
-  static constexpr int turns_alone = 63;
+  static constexpr int turns_alone = 15;
 
  private:
   static constexpr int turns_before_yield = turns_alone + 1;
@@ -72,6 +73,7 @@ class ActiveWait {
   const std::chrono::microseconds longest_;
   const int turns_;
   int turn_ = 0;
+  std::uint64_t looked_ = concurrent::detail::os::cpu_ticks();
   concurrent::detail::Deadline deadline_;
   Clock::time_point end_;
   bool crowded_ = false;

@@ -221,8 +221,8 @@ class WorkerChannel {
   }
   void ring_for_results();
 
-  /// So many turns (a few microseconds) a result may lie before the pool is told.
-  static constexpr int turns_before_bell = 50;
+  /// So many turns (under a microsecond) a result may lie before the pool is told.
+  static constexpr int turns_before_bell = 12;
   /// So many times it does not give the processor away after others kept it for long.
   static constexpr int waits_when_crowded = 64;
   /// A task as short as this has hardly called the system.
