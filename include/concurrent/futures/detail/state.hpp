@@ -218,7 +218,7 @@ class StateBase {
   virtual bool withdraw() noexcept { return true; }
   /// Waits a little without sleeping. True when done.
   virtual bool wait_briefly(Deadline deadline) noexcept {
-    return static_cast<void>(deadline), spin();
+    return deadline.passed() ? done() : spin();
   }
   /// Ends it although it runs. False where that cannot be, or when it is done.
   virtual bool end_running() noexcept { return false; }
