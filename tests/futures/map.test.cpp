@@ -8,6 +8,7 @@
 #include <concurrent/futures/thread_pool.hpp>
 #include <deque>
 #include <functional>
+#include <future>
 #include <iterator>
 #include <list>
 #include <memory>
@@ -591,40 +592,22 @@ TEMPLATE_TEST_CASE("move_to puts all results where they are wanted", "", ThreadP
   }
 }
 
-// Chunks that ran before somebody wanted the results have them in memory of their own, the others
-// write them where they are wanted.
-enum class Ran { before, after };
-
-template <class Use>
-void with_results(Ran ran, const Use& use) {
-  const std::vector<int> values = first_numbers(5000);
-  ThreadPoolExecutor pool(1);
-  support::Occupied occupied(pool);
-  auto results = pool.map(odd_only, std::span(values));
-  if (ran == Ran::before) {
-    occupied.release();
-    pool.wait_idle();
-  }
-  use(results, occupied);
-}
-
 TEST_CASE("a loop over a view's results finds values and exceptions in their places") {
-  with_results(GENERATE(Ran::before, Ran::after), [](auto& results, auto& occupied) {
-    auto at = results.begin();
-    occupied.release();
-    int wrong = 0;
-    int place = 0;
-    for (; at != results.end(); ++at, ++place) {
-      int outcome = -1;
-      try {
-        outcome = *at;
-      } catch (const std::exception&) {
-      }
-      wrong += outcome != (place % 2 == 1 ? place : -1);
+  const std::vector<int> values = first_numbers(5000);
+  ThreadPoolExecutor pool(2);
+  auto results = pool.map(odd_only, std::span(values));
+  int wrong = 0;
+  int place = 0;
+  for (auto at = results.begin(); at != results.end(); ++at, ++place) {
+    int outcome = -1;
+    try {
+      outcome = *at;
+    } catch (const std::exception&) {
     }
-    CHECK(place == 5000);
-    CHECK(wrong == 0);
-  });
+    wrong += outcome != (place % 2 == 1 ? place : -1);
+  }
+  CHECK(place == 5000);
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("to_vector has all results of a view") {
@@ -649,15 +632,43 @@ TEST_CASE("to_vector has all results of a view") {
   CHECK(std::move(begun).to_vector() == expected);
 }
 
-TEST_CASE("to_vector of a view throws the first exception, and nobody writes any more") {
+TEST_CASE("to_vector has the results of a view that were there before and those that come") {
+  const std::vector<int> values = first_numbers(5000);
+  ThreadPoolExecutor pool(1);
+  std::promise<void> half;
+  support::Gate gate;
+  const auto negate = [&, at_gate = gate.waiter()](int x) {
+    if (x == 2500) {
+      half.set_value();
+      at_gate();
+    }
+    return -x;
+  };
+  auto results = pool.map(negate, std::span(values));
+  half.get_future().wait();
+  std::thread opener([&] { gate.open(); });
+  const std::vector<int> found = std::move(results).to_vector();
+  opener.join();
+  std::vector<int> expected = values;
+  for (int& x : expected) x = -x;
+  CHECK(found == expected);
+}
+
+TEST_CASE("to_vector of a view throws the first exception, when nobody writes any more") {
   for (int round = 0; round < 20; ++round) {
     ThreadPoolExecutor pool(2);
     const std::vector<int> values = first_numbers(50'000);
-    const auto even = [](int x) {
-      if (x == 20'001) throw std::runtime_error("odd");
+    std::atomic<int> running{0};
+    const auto odd = [&running](int x) {
+      ++running;
+      std::this_thread::yield();
+      --running;
+      if (x == 3'001) throw std::runtime_error("first");
+      if (x > 3'001 && x % 1'000 == 0) throw std::runtime_error("later");
       return x;
     };
-    CHECK_THROWS_WITH(pool.map(even, std::span(values)).to_vector(), "odd");
+    CHECK_THROWS_WITH(pool.map(odd, std::span(values)).to_vector(), "first");
+    REQUIRE(running == 0);
   }
 }
 

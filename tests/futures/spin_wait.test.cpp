@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/spin_wait.hpp>
 
 #include "support/catch.hpp"
@@ -18,18 +17,14 @@ TEST_CASE("a short wait is as long on every processor") {
   const auto first = GENERATE(SpinWait::FirstYield::soon, SpinWait::FirstYield::later);
   // By turns of the core alone it was 1.4 us on one processor and 6 on another. There is no upper
   // bound to test: others may have the processor meanwhile.
-  std::chrono::nanoseconds longest{0};
+  std::chrono::nanoseconds shortest = 1h;
   for (int i = 0; i < 10; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     SpinWait wait(first);
     while (wait.turn()) {
     }
-    longest = (std::max)(longest, std::chrono::steady_clock::now() - begin);
+    shortest = (std::min)(shortest, std::chrono::steady_clock::now() - begin);
     CHECK_FALSE(wait.turn());
   }
-  CHECK(longest >= 10us);
-}
-
-TEST_CASE("spinning is of use only where there is another processor") {
-  CHECK(SpinWait::is_of_use() == (concurrent::detail::os::usable_cpus() > 1));
+  CHECK(shortest >= 8us);
 }

@@ -22,8 +22,8 @@ struct MapOptions {
   /// For all results together, counted from the call of map.
   Timeout timeout{};
   /// Elements that travel together in one task; chosen by the library when not given (1 for up to
-  /// 4,096 elements, or 1,024 tasks at most). Elements of one chunk run one after the other, so
-  /// they must not wait for each other.
+  /// 4,096 elements, or about 1,024 tasks at most). Elements of one chunk run one after the other,
+  /// so they must not wait for each other.
   std::optional<std::size_t> chunksize{};
   /// At most this many tasks are submitted whose results have not been taken, and the ranges are
   /// read no further ahead. Without it everything is submitted before map returns.

@@ -68,6 +68,9 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
 
   Iterator begin() {
     begun_ = true;
+    if constexpr (detail::can_be_delivered<R>) {
+      if (destination_) destination_->will_not_be_set();
+    }
     return Iterator(*this);
   }
   std::default_sentinel_t end() const { return {}; }
@@ -347,13 +350,14 @@ template <class R>
     auto MapResult<R>::to_vector() && requires(!std::is_reference_v<R>) {
   std::vector<value_type> results;
   if (feeder_ == nullptr) concurrent::detail::os::reserve_for_filling(results, count_left());
-  // A sanitizer may say that what is reserved must not be written to.
-  if constexpr (detail::can_be_delivered<R> && !std::is_same_v<R, bool> &&
-                !detail::under_sanitizer) {
+  // AddressSanitizer may say that what is reserved must not be written to.
+  if constexpr (detail::can_be_delivered<R> && std::is_trivial_v<R> && !std::is_same_v<R, bool> &&
+                !detail::under_address_sanitizer) {
     if (can_receive()) {
       const std::size_t count = count_left();
       receive(results.data());
-      // They lie where their place is already, so nothing is copied.
+      // They lie in the vector's own memory already, and become elements by being copied onto
+      // themselves, which is nothing to do.
       results.insert(results.end(), results.data(), results.data() + count);
       return results;
     }
@@ -424,7 +428,9 @@ void MapResult<R>::receive(Stored* out) {
         outcomes_ = Future<detail::MapOutcomes<R>>(ticket.chunk).result();
         if (!outcomes_.errors.empty()) std::rethrow_exception(outcomes_.errors.front().error);
         if (outcomes_.delivered) continue;
-        for (const R& value : outcomes_.values) out[&value - outcomes_.values.begin()] = value;
+        for (std::size_t i = 0; i < outcomes_.values.size(); ++i) {
+          out[i] = outcomes_.values.begin()[i];
+        }
       }
     } catch (...) {
       destination_->set(nullptr);

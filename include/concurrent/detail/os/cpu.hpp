@@ -43,9 +43,9 @@ inline constexpr std::uint64_t ticks_in_a_microsecond = 2500;
 inline constexpr std::uint64_t ticks_in_a_microsecond = 1000;
 #endif
 
-/// One look's distance to the next in a wait of many looks, from the ticks at the last one to those
-/// that it returns: 60 ns, whatever a turn of the core takes (14 ns on one processor, 50 on
-/// another). So the cache line looked at stays for a while with the one who is to write to it.
+/// Relaxes at least once, until 60 ns after `last`, and returns the ticks then. Turns of the core
+/// take 14 ns on one processor and 50 on another; and a line that is looked at all the time does
+/// not stay with the one who is to write to it.
 inline std::uint64_t cpu_relax_since(std::uint64_t last) noexcept {
   constexpr std::uint64_t between_looks = 60 * ticks_in_a_microsecond / 1000;
   std::uint64_t now = 0;

@@ -14,18 +14,20 @@ namespace concurrent::detail::os {
 /// if what is awaited was to be done at once.
 class SpinWait {
  public:
-  enum class FirstYield : std::uint64_t { soon = 500, later = 2000 };  // ns
+  enum class FirstYield : std::uint64_t { soon = 500, later = 2'000 };  // ns
 
   explicit SpinWait(FirstYield first) noexcept
-      : now_(cpu_ticks()), end_(now_ + ticks(longest)), yield_at_(now_ + ticks(first)) {}
+      : begin_(cpu_ticks()), until_yield_(ticks(static_cast<std::uint64_t>(first))) {}
 
   /// Waits until it is time to look again; false: it is time to sleep.
   bool turn() noexcept {
     now_ = cpu_relax_since(now_);
-    if (now_ >= end_) return false;
-    if (now_ >= yield_at_) {
+    // Differences, so that a clock that is set back ends the wait.
+    if (now_ - begin_ >= ticks(longest)) return false;
+    if (now_ - yielded_ >= until_yield_) {
       std::this_thread::yield();
-      yield_at_ = cpu_ticks() + ticks(between_yields);
+      yielded_ = cpu_ticks();
+      until_yield_ = ticks(between_yields);
     }
     return true;
   }
@@ -43,13 +45,11 @@ class SpinWait {
   static constexpr std::uint64_t ticks(std::uint64_t nanoseconds) noexcept {
     return nanoseconds * ticks_in_a_microsecond / 1000;
   }
-  static constexpr std::uint64_t ticks(FirstYield first) noexcept {
-    return ticks(static_cast<std::uint64_t>(first));
-  }
 
-  std::uint64_t now_;
-  const std::uint64_t end_;
-  std::uint64_t yield_at_;
+  const std::uint64_t begin_;
+  std::uint64_t until_yield_;
+  std::uint64_t now_ = begin_;
+  std::uint64_t yielded_ = begin_;
 };
 
 }  // namespace concurrent::detail::os

@@ -13,13 +13,18 @@
 
 namespace concurrent::futures::detail {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool under_address_sanitizer = true;
+inline constexpr bool under_sanitizer = true;
+#elif defined(__SANITIZE_THREAD__)
+inline constexpr bool under_address_sanitizer = false;
 inline constexpr bool under_sanitizer = true;
 #elif defined(__has_feature)
-inline constexpr bool under_sanitizer = __has_feature(address_sanitizer) ||
-                                        __has_feature(thread_sanitizer) ||
-                                        __has_feature(memory_sanitizer);
+inline constexpr bool under_address_sanitizer = __has_feature(address_sanitizer);
+inline constexpr bool under_sanitizer =
+    under_address_sanitizer || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer);
 #else
+inline constexpr bool under_address_sanitizer = false;
 inline constexpr bool under_sanitizer = false;
 #endif
 

@@ -72,14 +72,16 @@ concept Takes = requires(Out& out, T& value) {
   *std::begin(out) = std::move(value);
 };
 
-/// Whether results of a map can be written where they are wanted, by whoever computes them.
+/// Whether results of a map can be written where they are wanted, into raw memory too, by whoever
+/// computes them: a copy of their bytes is a copy of them.
 template <class R>
 inline constexpr bool can_be_delivered =
     std::is_object_v<R>&& std::is_trivially_copyable_v<R>&& std::is_trivially_destructible_v<R> &&
-    !std::is_const_v<R> && std::is_copy_assignable_v<R> && std::is_move_assignable_v<R>;
+    !std::is_const_v<R> && std::is_trivially_copy_constructible_v<R> &&
+    std::is_trivially_copy_assignable_v<R> && std::is_trivially_move_assignable_v<R>;
 
-/// Where a map's results go if that is known before they are there (MapResult::move_to). Counted by
-/// intrusive references (StateRef).
+/// Where a map's results go if that is known before they are there (MapResult::move_to, to_vector).
+/// Counted by intrusive references (StateRef).
 ///
 /// release/acquire: a task that sees the destination sees its memory as it was when it was set.
 /// Who sets it waits for all tasks before it gives the memory back.
@@ -89,7 +91,7 @@ class MapDestination {
   void set(R* first) noexcept { first_.store(first, std::memory_order_release); }
   [[nodiscard]] R* get() const noexcept { return first_.load(std::memory_order_acquire); }
   /// The same for a chunk that is about to begin. Who is to set it may be behind this thread on the
-  /// same processor, so the first ones let others go before.
+  /// same processor, so the first ones let others go before, unless nobody will set it.
   [[nodiscard]] R* get_or_yield() noexcept {
     R* const first = get();
     // relaxed: a few more or less do not matter
@@ -98,6 +100,8 @@ class MapDestination {
     std::this_thread::yield();
     return get();
   }
+
+  void will_not_be_set() noexcept { yields_left_.store(0, std::memory_order_relaxed); }
 
   void add_reference() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {

@@ -88,7 +88,7 @@ class Worker final : public Helper {
   ThreadPoolCore& pool_;
   std::size_t index_;
   bool searching_ = false;
-  bool has_slept_ = false;  // and has found one task since at most
+  bool has_slept_ = false;  // and has not searched since
   // How many entries take_sibling may still look at: so many for each push that its cost is O(1) a
   // task, in whatever order tasks are waited for.
   static constexpr std::int64_t looks_per_push = 4;

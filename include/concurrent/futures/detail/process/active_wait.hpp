@@ -25,7 +25,7 @@ class ActiveWait {
   explicit ActiveWait(int turns, concurrent::detail::Deadline deadline = {},
                       std::size_t bytes = 0) noexcept
       : longest_(usual + (std::min)(time_to_copy(bytes), longest_copy)),
-        turns_(static_cast<int>(turns * (longest_ / usual))),
+        turns_(deadline.passed() ? 0 : static_cast<int>(turns * (longest_ / usual))),
         deadline_(deadline) {}
 
   /// False: it is time to sleep.

@@ -223,6 +223,7 @@ class WorkerChannel {
 
   /// So many turns (under a microsecond) a result may lie before the pool is told.
   static constexpr int turns_before_bell = 12;
+  static_assert(turns_before_bell < ActiveWait::turns_alone);
   /// So many times it does not give the processor away after others kept it for long.
   static constexpr int waits_when_crowded = 64;
   /// A task as short as this has hardly called the system.

@@ -26,7 +26,7 @@ namespace concurrent::futures::detail::process {
 ///   `worker_sleeps` is the worker's; F4 in the pool is after each request.
 ///   `pool_listens` is the pool's, 1 unless a thread of it promises to look at the results soon.
 ///   F4 in the worker comes after a result, as soon as it begins another task, or when nobody has
-///   fetched the result for some microseconds: whoever waits actively spares it the bell.
+///   fetched the result for about a microsecond: whoever waits actively spares it the bell.
 ///
 /// Protocol, tasks that wait in the ring behind another (`slots`, one for each of the last tickets)
 ///   place    T1 slot = ticket|queued            before W3
