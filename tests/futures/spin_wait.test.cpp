@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 TEST_CASE("a short wait is as long on every processor") {
   const auto first = GENERATE(SpinWait::FirstYield::soon, SpinWait::FirstYield::later);
-  // By turns of the core alone it was 1.4 us on one processor and 6 on another. There is no upper
+  // By turns of the core alone it was 1.4 us on one processor and 5 on another. There is no upper
   // bound to test: others may have the processor meanwhile.
   std::chrono::nanoseconds shortest = 1h;
   for (int i = 0; i < 10; ++i) {

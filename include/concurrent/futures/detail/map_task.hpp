@@ -100,7 +100,7 @@ class MapDestination {
     std::this_thread::yield();
     return get();
   }
-
+  // relaxed: likewise
   void will_not_be_set() noexcept { yields_left_.store(0, std::memory_order_relaxed); }
 
   void add_reference() noexcept { owners_.fetch_add(1, std::memory_order_relaxed); }
