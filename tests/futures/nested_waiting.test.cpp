@@ -40,6 +40,41 @@ std::vector<Future<int>> ten_tasks(ThreadPoolExecutor& pool) {
   return tasks;
 }
 
+/// Counts how many there are of it.
+struct Result {
+  explicit Result(std::atomic<int>& count) : alive(&count) { ++*alive; }
+  Result(const Result& other) : alive(other.alive) { ++*alive; }
+  Result& operator=(const Result&) = delete;
+  ~Result() { --*alive; }
+
+  std::atomic<int>* alive;
+};
+
+using Order = std::vector<std::size_t>;
+
+/// Tasks that are submitted by a task, and waited for in each of some orders, over and over. Gives
+/// how many results there were at most when none was held.
+int most_results_kept(std::size_t workers, const std::vector<Order>& orders) {
+  ThreadPoolExecutor pool(workers);
+  std::atomic<int> alive = 0;
+  return pool
+      .submit([&] {
+        int most = 0;
+        for (int round = 0; round < 300; ++round) {
+          for (const Order& order : orders) {
+            std::vector<Future<Result>> children;
+            for (std::size_t i = 0; i < order.size(); ++i) {
+              children.push_back(pool.submit([&alive] { return Result(alive); }));
+            }
+            for (const std::size_t i : order) children[i].result();
+          }
+          most = std::max(most, alive.load());
+        }
+        return most;
+      })
+      .result();
+}
+
 }  // namespace
 
 TEST_CASE("a thousand tasks wait for each other on one worker") {
@@ -361,6 +396,68 @@ TEST_CASE("a task that a waiting worker runs in place runs in that worker's thre
            std::this_thread::get_id();
   });
   CHECK(task.result());
+}
+
+TEST_CASE("what a waiting worker has run is not kept, in whatever order it waited") {
+  const std::vector<std::vector<Order>> ways{{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}},
+                                             {{9, 8, 7, 6, 5, 4, 3, 2, 1, 0}},
+                                             {{5, 0, 9, 3, 1, 7, 2, 8, 6, 4}},
+                                             {{0, 1, 2}, {2, 0, 1}, {1, 0}, {0}}};
+  for (const std::size_t workers : {1U, 2U}) {
+    for (std::size_t way = 0; way < ways.size(); ++way) {
+      INFO(workers << " workers, way " << way);
+      CHECK(most_results_kept(workers, ways[way]) <= 100);
+    }
+  }
+}
+
+TEST_CASE("what a waiting worker has run is not kept under a task that nobody waits for") {
+  ThreadPoolExecutor pool(1);
+  std::atomic<int> alive = 0;
+  const auto most = pool.submit([&] {
+    int kept = 0;
+    std::vector<Future<void>> left;
+    for (int round = 0; round < 300; ++round) {
+      auto first = pool.submit([&alive] { return Result(alive); });
+      auto second = pool.submit([&alive] { return Result(alive); });
+      left.push_back(pool.submit([] {}));
+      first.result();
+      second.result();
+      kept = alive;
+    }
+    return kept;
+  });
+  CHECK(most.result() <= 100);
+}
+
+TEST_CASE("a result that is dropped in a waiting worker may submit and wait in its destructor") {
+  ThreadPoolExecutor pool(1);
+  std::atomic<int> ran = 0;
+  struct Submits {
+    Submits(ThreadPoolExecutor& where, std::atomic<int>& count) : pool(&where), ran(&count) {}
+    Submits(Submits&& other) noexcept : pool(std::exchange(other.pool, nullptr)), ran(other.ran) {}
+    Submits& operator=(Submits&&) = delete;
+    ~Submits() {
+      if (pool == nullptr) return;
+      auto first = pool->submit([this] { ++*ran; });
+      auto second = pool->submit([this] { ++*ran; });
+      first.result();
+      second.result();
+    }
+    ThreadPoolExecutor* pool;
+    std::atomic<int>* ran;
+  };
+  pool.submit([&] {
+        for (int round = 0; round < 20; ++round) {
+          std::vector<Future<Submits>> children;
+          for (int i = 0; i < 10; ++i) {
+            children.push_back(pool.submit([&] { return Submits(pool, ran); }));
+          }
+          for (auto& child : children) static_cast<void>(child.exception());
+        }
+      })
+      .result();
+  CHECK(ran == 20 * 10 * 2);
 }
 
 TEST_CASE("an exception of a task that was run in place reaches who waits for it") {

@@ -44,8 +44,8 @@ inline std::size_t default_thread_workers() {
 /// does not wait.
 /// **Memory order** What a thread did before submit happens before the task.
 /// **Python** concurrent.futures.ThreadPoolExecutor, `with` being a scope. A worker may wait for
-/// futures of its own pool (Python deadlocks): it runs what it waits for. Added: post, futures as
-/// arguments, stop tokens, TaskOptions, max_pending, wait_idle.
+/// futures of its own pool (Python deadlocks): it runs what it waits for, and nothing else. Added:
+/// post, futures as arguments, stop tokens, TaskOptions, max_pending, wait_idle.
 /// **Example**
 /// ```
 /// ThreadPoolExecutor executor({.max_workers = 4, .thread_name_prefix = "io"});

@@ -38,6 +38,20 @@ class Scene {
     Item& item = items_[number];
     if (deque_.take(&item, 8, rest, looked_at)) take({&item, item.ticket});
   }
+  /// The newest ones down to the item of that number, which stays; at most `most`.
+  void take_newest_until(std::size_t number, std::int64_t most) {
+    std::array<Item*, 8> out{};
+    const auto count = deque_.take_newest_until(
+        [this, number](const Item& item) { return &item == &items_[number]; }, out.data(), most);
+    model::require(count <= most, "more than was asked for");
+    std::uint64_t newer = UINT64_MAX;
+    for (std::int64_t i = 0; i < count; ++i) {
+      Item& item = *out[static_cast<std::size_t>(i)];
+      model::require(item.ticket > items_[number].ticket && item.ticket < newer, "not the newest");
+      newer = item.ticket;
+      take({&item, item.ticket});
+    }
+  }
   [[nodiscard]] bool empty() const { return deque_.empty(); }
   void take_the_rest() {
     while (pop()) {
@@ -147,6 +161,37 @@ void one_is_taken_out_and_pushed_over() {
   scene.take_the_rest();
 }
 
+template <std::size_t Stays, std::int64_t Most>
+void the_newest_are_taken_under_thieves() {
+  Scene scene(4);
+  for (int i = 0; i < 4; ++i) scene.push();
+  model::thread first([&] {
+    scene.steal();
+    scene.steal();
+  });
+  model::thread second([&] { scene.steal(); });
+  scene.take_newest_until(Stays, Most);
+  scene.pop();
+  first.join();
+  second.join();
+  scene.take_the_rest();
+}
+
+void the_newest_are_taken_and_pushed_over() {
+  Scene scene(2);
+  scene.push();
+  scene.push();
+  model::thread thief([&] {
+    scene.steal();
+    scene.steal();
+  });
+  scene.take_newest_until(0, 2);
+  scene.push();
+  scene.push();
+  thief.join();
+  scene.take_the_rest();
+}
+
 void what_was_pushed_before_a_flag_is_seen_after_it() {
   // As a worker's last look before it sleeps.
   Scene scene(2);
@@ -179,6 +224,22 @@ void what_is_left_by_a_take_is_seen_after_a_flag() {
   scene.take_the_rest();
 }
 
+void what_stays_is_seen_after_a_flag() {
+  Scene scene(4);
+  for (int i = 0; i < 3; ++i) scene.push();
+  model::atomic<bool> asleep{false};
+  bool overlooked = false;
+  model::thread sleeper([&] {
+    asleep.store(true, std::memory_order_seq_cst);
+    overlooked = scene.empty();
+  });
+  scene.take_newest_until(1, 3);
+  const bool unseen = !asleep.load(std::memory_order_seq_cst);
+  sleeper.join();
+  model::require(!overlooked || !unseen, "the items were overlooked, and the sleeper too");
+  scene.take_the_rest();
+}
+
 const model::Options wide{.preemptions = 2, .stale_reads = 2};
 const model::Options narrow{.preemptions = 1, .stale_reads = 1};
 
@@ -189,10 +250,15 @@ const std::vector<model::Body> all{what_was_pushed_before_a_flag_is_seen_after_i
                                    ring_grows_under_a_thief,
                                    slots_are_used_again_under_a_thief,
                                    one_is_taken_out_and_pushed_over,
+                                   what_stays_is_seen_after_a_flag,
+                                   the_newest_are_taken_and_pushed_over,
                                    one_is_taken_out_under_thieves<0, Deque::Rest::reversed>,
                                    one_is_taken_out_under_thieves<1, Deque::Rest::reversed>,
-                                   one_is_taken_out_under_thieves<1, Deque::Rest::as_it_was>};
-constexpr std::size_t with_two_threads = 7;
+                                   one_is_taken_out_under_thieves<1, Deque::Rest::as_it_was>,
+                                   the_newest_are_taken_under_thieves<0, 4>,
+                                   the_newest_are_taken_under_thieves<2, 4>,
+                                   the_newest_are_taken_under_thieves<0, 2>};
+constexpr std::size_t with_two_threads = 9;
 
 }  // namespace
 
@@ -221,6 +287,26 @@ TEST_CASE("the deque gives its owner the newest and a thief the oldest") {
   CHECK(deque.pop().item == &items[1]);
   CHECK(deque.pop().item == nullptr);
   CHECK(deque.steal().item == nullptr);
+}
+
+TEST_CASE("the deque gives its owner the newest down to one that stays, at most so many") {
+  std::array<Item, 6> items;
+  std::array<Item*, 6> out{};
+  Deque deque(8);
+  const auto second_stays = [&items](const Item& item) { return &item == &items[1]; };
+  CHECK(deque.take_newest_until(second_stays, out.data(), 6) == 0);
+  for (Item& item : items) deque.push({&item, 7});
+  CHECK(deque.take_newest_until(second_stays, out.data(), 3) == 3);
+  CHECK(std::equal(out.begin(), out.begin() + 3,
+                   std::array{&items[5], &items[4], &items[3]}.begin()));
+  CHECK(deque.size() == 3);
+  CHECK(deque.take_newest_until(second_stays, out.data(), 6) == 1);
+  CHECK(out[0] == &items[2]);
+  CHECK(deque.take_newest_until(second_stays, out.data(), 6) == 0);
+  CHECK(deque.pop().item == &items[1]);
+  CHECK(deque.take_newest_until(second_stays, out.data(), 6) == 0);  // the oldest stays
+  CHECK(deque.pop().item == &items[0]);
+  CHECK(deque.pop().item == nullptr);
 }
 
 TEST_CASE("every order of the deque is needed") {

@@ -11,10 +11,11 @@
 //
 // Waiting. A worker that waits for a task of its pool runs that task in place, if nobody has begun
 // it. It runs nothing else, so no lock that it holds can be needed by what it runs, except by what
-// it waits for anyway. As it blocks only on tasks that run elsewhere, and these in turn block only
-// on such, a deadlock needs a cycle in what the program itself waits for. What a waiting task
-// submitted after what it waits for is turned round in the deque (Worker::take_sibling), so that
-// thieves begin at the other end.
+// it waits for anyway. Nor does it take what the task that it waits for has submitted to the worker
+// that runs it (leapfrogging): that task need not wait for all that it submits. As it blocks only
+// on tasks that run elsewhere, and these in turn block only on such, a deadlock needs a cycle in
+// what the program itself waits for. What a waiting task submitted after what it waits for is
+// turned round in the deque (Worker::take_sibling), so that thieves begin at the other end.
 //
 // Ending. Closing is an event in the queue (under the producers' lock), so a task is either
 // accepted and will be run or cancelled, or refused. Workers leave when the pool is closed and
@@ -76,7 +77,8 @@ class Worker final : public Helper {
   bool take_newest(StateBase& target) noexcept;
   bool take_sibling(StateBase& target) noexcept;
   void turn_round() noexcept;
-  void drop_stale() noexcept;
+  bool claim_in_place(StateBase& target) noexcept;
+  void drop_left_behind() noexcept;
   Help run_one_for_deeper(StateBase& target) noexcept;
   bool wait_for_innermost(StateBase& target, Deadline deadline) noexcept;
   bool is_delayed(StateBase& task) noexcept;
@@ -93,6 +95,11 @@ class Worker final : public Helper {
   // task, in whatever order tasks are waited for.
   static constexpr std::int64_t looks_per_push = 4;
   std::int64_t looks_left_ = 0;
+  // How many tasks were run where they lay, at least of those whose entries are in the deque, and
+  // the last one of them (only compared: it may be gone).
+  static constexpr std::int64_t most_left_behind = 64;
+  std::int64_t left_behind_ = 0;
+  const StateBase* last_left_behind_ = nullptr;
   WorkDeque<StateBase> deque_;
   Sleepers::Seat seat_;
   std::mutex blocked_mutex_;

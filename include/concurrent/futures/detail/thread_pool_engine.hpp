@@ -169,10 +169,25 @@ inline bool Worker::take_newest(StateBase& target) noexcept {
   return claimed;
 }
 
-/// The same with one that is not the newest, as when a task waits for what it submitted in the
-/// order in which it submitted it. What is newer is turned round, so that the next one to be waited
-/// for is the newest, and other workers begin at the far end: if they went on at the near end they
-/// would take just what will be waited for next, and one worker would watch the other work.
+/// Claims a task wherever it is queued, and leaves its entry behind. For a worker that is the only
+/// one: then nobody else comes upon what has been run, and taking it out would cost more.
+inline bool Worker::claim_in_place(StateBase& target) noexcept {
+  if (pool_.settings_.max_workers != 1 || left_behind_ >= most_left_behind) return false;
+  if (target.owner() != &pool_) return false;
+  if (StateBase* const dependency = target.acquire_dependency(); dependency != nullptr) {
+    dependency->release();
+    return false;
+  }
+  if (!target.claim(Phase::executing)) return false;
+  ++left_behind_;
+  return true;
+}
+
+/// As take_newest with one that is not the newest, as when a task waits for what it submitted in
+/// the order in which it submitted it. What is newer is turned round, so that the next one to be
+/// waited for is the newest, and other workers begin at the far end: if they went on at the near
+/// end they would take just what will be waited for next, and one worker would watch the other
+/// work.
 [[gnu::noinline]] inline bool Worker::take_sibling(StateBase& target) noexcept {
   constexpr std::int64_t few = 16;
   if (looks_left_ <= 0) return false;
@@ -200,27 +215,41 @@ inline bool Worker::take_newest(StateBase& target) noexcept {
   if (deque_.turn_round()) pool_.notify();  // one that looked meanwhile may have gone to sleep
 }
 
-/// Drops the newest entries of this worker's deque that were run by waiting for them, so that they
-/// do not pile up while the worker never runs dry.
-inline void Worker::drop_stale() noexcept {
-  for (;;) {
-    const auto entry = deque_.pop();
-    if (entry.item == nullptr) return;
-    const Phase phase = entry.item->phase();
-    if (phase == Phase::pending || phase == Phase::posted) {
-      deque_.push(entry);  // within the capacity that it had
-      pool_.notify();      // one that looked meanwhile may have gone to sleep
-      return;
-    }
-    entry.item->release();
+/// Drops the newest entries of this worker's deque whose tasks were run where they lay, so that
+/// they do not pile up while the worker never runs dry.
+[[gnu::noinline]] inline void Worker::drop_left_behind() noexcept {
+  constexpr std::int64_t most = 16;
+  const auto is_open = [](const StateBase& task) {
+    const Phase phase = task.phase();
+    return phase == Phase::pending || phase == Phase::posted;
+  };
+  StateBase* dropped[most];
+  std::int64_t count = most;
+  while (count == most) {
+    count = deque_.take_newest_until(is_open, dropped, most);
+    left_behind_ = deque_.size() <= 0 || left_behind_ < count ? 0 : left_behind_ - count;
+    // One that looked meanwhile may have gone to sleep.
+    if (pool_.settings_.max_workers != 1) pool_.notify();
+    // Only now, as a result's destructor may submit.
+    for (std::int64_t i = 0; i < count; ++i) dropped[i]->release();
   }
 }
 
 /// Fork and join: what a task waits for is mostly what it submitted last.
 inline Help Worker::run_one_for(StateBase& target) noexcept {
-  if (take_newest(target) || (target.phase() == Phase::pending && take_sibling(target))) {
+  if (take_newest(target)) {
+    const StateBase* const below = last_left_behind_;
     run_claimed(target);
+    if (below != nullptr && deque_.newest_is(below)) drop_left_behind();
     return Help::ran;
+  }
+  if (target.phase() == Phase::pending) {
+    const bool left_behind = claim_in_place(target);
+    if (left_behind || take_sibling(target)) {
+      run_claimed(target);
+      if (left_behind) last_left_behind_ = &target;
+      return Help::ran;
+    }
   }
   return run_one_for_deeper(target);
 }
@@ -237,8 +266,11 @@ inline Help Worker::run_one_for(StateBase& target) noexcept {
     StateBase* const dependency = at->acquire_dependency(from);
     if (dependency == nullptr) {
       if (!mine) return is_delayed(*at) ? Help::later : otherwise;
-      drop_stale();
-      if (!take_newest(*at) && !at->claim(Phase::executing)) return otherwise;
+      if (left_behind_ != 0) drop_left_behind();
+      if (!take_newest(*at)) {
+        if (!at->claim(Phase::executing)) return otherwise;
+        ++left_behind_;
+      }
       run_claimed(*at);
       return Help::ran;
     }

@@ -18,6 +18,7 @@ namespace concurrent::futures::detail {
 ///            pop    D3 store bottom_ - 1; D4 load top_; if they meet: D5 CAS top_ + 1   the owner
 ///            take   D11 store bottom_ - n; D12 load top_; if they meet: D13 CAS top_ + 1;
 ///                   D14 rewrite the slots above; D2 store bottom_               the owner
+///            take_newest_until  D11, D12, look at the slots above, D2           the owner
 ///            steal  D6 load top_; D7 load bottom_; read the slot; D8 CAS top_ + 1       anyone
 ///            grow   D9 copy into a new ring; D10 store ring_                    the owner
 /// Pairings   D2(release) -> D7: the thief sees the slot.
@@ -123,6 +124,30 @@ class WorkDeque {
     }
     bottom_.store(was_oldest ? bottom : bottom - 1, std::memory_order_seq_cst);  // D2
     return true;
+  }
+
+  /// Takes out the newest entries, up to the first that `stays`, at most `most` of them; the owner
+  /// only. Puts their items into `out`, the newest first, and says how many there are. The very
+  /// oldest entry is left to the thieves. While it is at it, they and empty() do not see what it
+  /// looks at.
+  template <class Stays>
+  std::int64_t take_newest_until(Stays stays, T** out, std::int64_t most) noexcept {
+    const std::int64_t bottom = bottom_.load(std::memory_order_relaxed);  // the owner's
+    const std::int64_t oldest = top_.load(std::memory_order_relaxed);     // only ever too small
+    const std::int64_t low = bottom - oldest > most ? bottom - most : oldest;
+    if (low >= bottom) return 0;
+    Ring* const ring = ring_.load(std::memory_order_relaxed);
+    bottom_.store(low, std::memory_order_seq_cst);                  // D11
+    const std::int64_t top = top_.load(std::memory_order_seq_cst);  // D12
+    const std::int64_t end = low > top ? low : top + 1;
+    std::int64_t at = bottom;
+    for (; at > end; --at) {
+      T* const item = ring->item_at(at - 1);
+      if (stays(*item)) break;
+      out[bottom - at] = item;
+    }
+    if (at != low) bottom_.store(at, std::memory_order_seq_cst);  // D2
+    return bottom - at;
   }
 
   /// The oldest entry; anyone. Empty also when another thread was faster.
