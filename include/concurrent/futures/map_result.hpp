@@ -4,8 +4,8 @@
 // What map returns. Counterpart: the generator that Executor.map returns.
 
 #include <concurrent/detail/os/huge_pages.hpp>
+#include <concurrent/detail/sanitizers.hpp>
 #include <concurrent/detail/standard.hpp>
-#include <concurrent/futures/detail/block_pool.hpp>
 #include <concurrent/futures/detail/map_feeder.hpp>
 #include <concurrent/futures/detail/map_task.hpp>
 #include <concurrent/futures/errors.hpp>
@@ -352,7 +352,7 @@ template <class R>
   if (feeder_ == nullptr) concurrent::detail::os::reserve_for_filling(results, count_left());
   // AddressSanitizer may say that what is reserved must not be written to.
   if constexpr (detail::can_be_delivered<R> && std::is_trivial_v<R> && !std::is_same_v<R, bool> &&
-                !detail::under_address_sanitizer) {
+                !concurrent::detail::under_address_sanitizer) {
     if (can_receive()) {
       const std::size_t count = count_left();
       receive(results.data());

@@ -3,6 +3,7 @@
 
 // Memory for task states: small blocks, made in one thread and freed in another by the million.
 
+#include <concurrent/detail/sanitizers.hpp>
 #include <concurrent/futures/detail/before_fork.hpp>
 #include <concurrent/futures/detail/spin_lock.hpp>
 #include <cstddef>
@@ -13,20 +14,7 @@
 
 namespace concurrent::futures::detail {
 
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool under_address_sanitizer = true;
-inline constexpr bool under_sanitizer = true;
-#elif defined(__SANITIZE_THREAD__)
-inline constexpr bool under_address_sanitizer = false;
-inline constexpr bool under_sanitizer = true;
-#elif defined(__has_feature)
-inline constexpr bool under_address_sanitizer = __has_feature(address_sanitizer);
-inline constexpr bool under_sanitizer =
-    under_address_sanitizer || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer);
-#else
-inline constexpr bool under_address_sanitizer = false;
-inline constexpr bool under_sanitizer = false;
-#endif
+using concurrent::detail::under_sanitizer;
 
 /// A free block that lies in no magazine.
 struct Block {
