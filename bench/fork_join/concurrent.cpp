@@ -2,6 +2,8 @@
 // Plain submit and result: what a Python programmer would write, without knowing that it deadlocks
 // there.
 
+#include <concurrent/futures/wait.hpp>
+
 #include "fork_join/fork_join.hpp"
 #include "support/concurrent_pool.hpp"
 
@@ -10,6 +12,7 @@ namespace {
 using namespace bench::fork_join;
 using concurrent::futures::Future;
 using concurrent::futures::ThreadPoolExecutor;
+using concurrent::futures::wait;
 
 class Programs {
  public:
@@ -76,6 +79,9 @@ class Programs {
         }));
       }
       multiply_task(product(whole, half, 1, 1, k), half);
+      // Whichever of them nobody has begun is run here; result() by result() a worker would watch
+      // another one run the next in line.
+      wait(children);
       for (auto& child : children) child.result();
     }
   }
