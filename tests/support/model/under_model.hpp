@@ -68,6 +68,7 @@ class SpinWait {
  public:
   using FirstYield = ::concurrent_under_model::detail::os::SpinWait::FirstYield;
   explicit SpinWait(FirstYield) {}
+  static void note_wake_up() {}
   static bool turn() { return false; }
   static bool is_of_use() { return false; }
 };

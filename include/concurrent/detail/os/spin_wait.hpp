@@ -6,6 +6,7 @@
 #include <concurrent/detail/os/cpu.hpp>
 #include <cstdint>
 #include <thread>
+#include <utility>
 
 namespace concurrent::detail::os {
 
@@ -14,10 +15,16 @@ namespace concurrent::detail::os {
 /// if what is awaited was to be done at once.
 class SpinWait {
  public:
-  enum class FirstYield : std::uint64_t { soon = 500, later = 2'000 };  // ns
+  enum class FirstYield : std::uint64_t { at_once = 0, soon = 500, later = 2'000 };  // ns
 
   explicit SpinWait(FirstYield first) noexcept
-      : begin_(cpu_ticks()), until_yield_(ticks(static_cast<std::uint64_t>(first))) {}
+      : begin_(cpu_ticks()),
+        until_yield_(std::exchange(has_woken_, false) ? 0
+                                                      : ticks(static_cast<std::uint64_t>(first))) {}
+
+  /// To be called by a thread that has just woken another one: that one may be behind it on the
+  /// same processor, so the thread's next wait gives it away at once.
+  static void note_wake_up() noexcept { has_woken_ = true; }
 
   /// Waits until it is time to look again; false: it is time to sleep.
   bool turn() noexcept {
@@ -50,6 +57,7 @@ class SpinWait {
   std::uint64_t until_yield_;
   std::uint64_t now_ = begin_;
   std::uint64_t yielded_ = begin_;
+  inline static constinit thread_local bool has_woken_ = false;
 };
 
 }  // namespace concurrent::detail::os

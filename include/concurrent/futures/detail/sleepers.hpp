@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <concurrent/detail/os/futex.hpp>
+#include <concurrent/detail/os/spin_wait.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -111,6 +112,7 @@ class Sleepers {
     }
     seat->parked.store(0, std::memory_order_release);  // Z10, pairs with sleep and get_up
     concurrent::detail::os::futex_wake_one(seat->parked);
+    concurrent::detail::os::SpinWait::note_wake_up();
     return true;
   }
   /// Those that sit now, each once: one that sits down again meanwhile has looked meanwhile.

@@ -57,7 +57,7 @@ inline StateBase* Worker::search() noexcept {
   begin_search();
   if (!pool_.spins_ || pool_.sleepers_.searching() > 1) return next();
   // Who has woken this worker may be behind it on the same processor.
-  SpinWait wait(std::exchange(has_slept_, false) ? SpinWait::FirstYield::soon
+  SpinWait wait(std::exchange(has_slept_, false) ? SpinWait::FirstYield::at_once
                                                  : SpinWait::FirstYield::later);
   do {
     if (pool_.has_work()) {

@@ -98,9 +98,11 @@ class PoolChannel {
     wake_worker();
     return true;
   }
-  /// Wakes the worker if it sleeps, after sending. F4
-  void wake_worker() noexcept {
-    if (SharedBlock::has_to_ring(block().worker_sleeps)) ring();
+  /// Wakes the worker if it sleeps, after sending; whether it did. F4
+  bool wake_worker() noexcept {
+    if (!SharedBlock::has_to_ring(block().worker_sleeps)) return false;
+    ring();
+    return true;
   }
 
   /// True when the worker will not run it; false when it has begun. Any thread, while this exists.
@@ -224,6 +226,8 @@ class WorkerChannel {
   /// So many turns (under a microsecond) a result may lie before the pool is told.
   static constexpr int turns_before_bell = 12;
   static_assert(turns_before_bell < ActiveWait::turns_alone);
+  /// So many turns one that has just been woken up waits for the pool to read its first result.
+  static constexpr int turns_when_woken = 4;
   /// So many times it does not give the processor away after others kept it for long.
   static constexpr int waits_when_crowded = 64;
   /// A task as short as this has hardly called the system.
@@ -232,6 +236,7 @@ class WorkerChannel {
   os::Descriptor socket_;
   std::uint64_t received_ = 0;  // when the task began, in ticks
   bool waited_ = true;          // since the one before
+  bool woken_ = false;          // and has not waited since
   dev_t device_ = 0;
   ino_t inode_ = 0;
   os::ProcessMark here_;
@@ -506,8 +511,10 @@ inline bool WorkerChannel::wait_for_request() {
   ring_for_results();
   check_that_it_is_ours();
   block_.worker_sleeps.store(1, std::memory_order_seq_cst);     // F1
-  const bool open = requests_.has_more() || sleep();            // F2, F3
+  const bool awake = requests_.has_more();                      // F2
+  const bool open = awake || sleep();                           // F3
   block_.worker_sleeps.exchange(0, std::memory_order_seq_cst);  // F5
+  woken_ = !awake;
   return open;
 }
 
@@ -526,10 +533,13 @@ inline bool WorkerChannel::spin() {
   const bool crowded = crowded_ != 0;
   if (crowded) --crowded_;
   ActiveWait wait(crowded ? (std::min)(turns_, ActiveWait::turns_alone) : turns_, {}, sent_bytes_);
+  const bool woken = std::exchange(woken_, false);
   bool found = false;
   do {
     found = requests_.has_more();
     if (found) break;
+    // Who has woken it may be behind it on the same processor.
+    if (woken && wait.turns() == turns_when_woken && !results_.all_consumed()) wait.give_way();
     if (wait.turns() == turns_before_bell) {
       // Who has woken this worker may be about to look, on this very processor.
       if (!crowded && has_to_ring_for_results()) wait.give_way();

@@ -358,6 +358,8 @@ inline bool Engine::drive_for(StateBase& target, Deadline deadline, std::size_t 
   do {
     if (!driving) driving = role_.try_enter();
     if (!driving) continue;
+    // A worker that has just been woken up may be behind this thread on the same processor.
+    if (std::exchange(woke_worker_, false)) wait.give_way();
     if (has_news()) work(true, lock);
     if (role_.is_wanted()) {
       role_.leave();

@@ -129,7 +129,7 @@ inline void Engine::hand_over(PoolTaskPtr& task, std::unique_lock<std::mutex>& l
   const bool last = ready_.ready_count() == 0;
   lock.unlock();
   if (!small) worker.channel.pump_out();
-  worker.channel.wake_worker();
+  woke_worker_ = worker.channel.wake_worker() || woke_worker_;
   watch(key, worker);
   if (!last) lock.lock();
 }
