@@ -4,7 +4,7 @@
 // How many processors this process may use: the affinity mask and the control group's quota, not
 // the machine. Python's counterpart is os.process_cpu_count(), which knows no quota.
 
-#include <chrono>
+#include <concurrent/detail/standard.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
