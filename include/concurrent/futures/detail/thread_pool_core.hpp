@@ -52,11 +52,13 @@ class Worker final : public Helper {
  public:
   Worker(ThreadPoolCore& pool, std::size_t index) : pool_(pool), index_(index) {}
 
-  Help run_one_for(StateBase& target) noexcept override;
-  bool wait(StateBase& target, Deadline deadline) noexcept override;
-  void block_on(std::atomic<std::uint32_t>& word) noexcept override;
-  void unblock() noexcept override;
-  Deadline wake_by(Deadline deadline) noexcept override;
+  // inline here too: with a key function that is not, every file that includes this would compile
+  // the whole engine for its virtual table.
+  inline Help run_one_for(StateBase& target) noexcept override;
+  inline bool wait(StateBase& target, Deadline deadline) noexcept override;
+  inline void block_on(std::atomic<std::uint32_t>& word) noexcept override;
+  inline void unblock() noexcept override;
+  inline Deadline wake_by(Deadline deadline) noexcept override;
 
   /// The thread's whole life.
   void main() noexcept;
@@ -294,3 +296,6 @@ class ThreadPoolCore final {
 };
 
 }  // namespace concurrent::futures::detail
+
+// Where the members that are inline are defined.
+#include <concurrent/futures/detail/thread_pool_engine.hpp>
