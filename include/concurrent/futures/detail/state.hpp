@@ -88,19 +88,25 @@ class Stripes {
     std::mutex mutex;
   };
   /// Neither allocated, as memory may be short, nor destroyed: static pools outlive statics.
-  union Storage {
-    constexpr Storage() : stripes{} {}
-    ~Storage() {}  // NOLINT(modernize-use-equals-default): the mutexes stay
+  union Undying {
+    constexpr Undying() : stripes{} {}
+    ~Undying() {}  // NOLINT(modernize-use-equals-default): the mutexes stay
     Stripe stripes[count];
   };
+  struct Trivial {
+    Stripe stripes[count];
+  };
+  /// One with a destructor of its own, be it empty, is registered to be destroyed at exit.
+  using Storage =
+      std::conditional_t<std::is_trivially_destructible_v<std::mutex>, Trivial, Undying>;
   static Stripe* all() noexcept {
-    static constinit Storage storage;
+    static constinit Storage storage{};
     return storage.stripes;
   }
-  static void lock_all() noexcept {
+  [[gnu::cold]] static void lock_all() noexcept {
     for (std::size_t i = 0; i < count; ++i) all()[i].mutex.lock();
   }
-  static void unlock_all() noexcept {
+  [[gnu::cold]] static void unlock_all() noexcept {
     for (std::size_t i = 0; i < count; ++i) all()[i].mutex.unlock();
   }
 };
