@@ -45,6 +45,23 @@ struct Lend<void> {
 template <class T>
 using lent_t = typename Lend<T>::type;
 
+// What does not depend on a future's type, so that it is compiled once.
+
+[[noreturn, gnu::cold]] inline void throw_moved_from() {
+  throw InvalidStateError("this future was moved from");
+}
+
+/// Waits until the state is done, with a value or an error.
+/// @throws TimeoutError, CancelledError
+[[gnu::noinline]] inline Phase wait_for_outcome(StateBase& state, Timeout timeout) {
+  if (!state.done() && !wait_for(state, timeout.deadline())) {
+    throw TimeoutError("the future was not done in time");
+  }
+  const Phase phase = state.phase();
+  if (phase == Phase::cancelled) throw CancelledError();
+  return phase;
+}
+
 }  // namespace detail
 
 /// The outcome of a task: pending, running, or done with a value, an exception or a cancellation.
@@ -143,7 +160,7 @@ class [[nodiscard(
   explicit Future(StateRef state) noexcept : state_(std::move(state)) {}
 
   detail::State<T>& state() const {
-    if (!state_) throw InvalidStateError("this future was moved from");
+    if (!state_) detail::throw_moved_from();
     return *state_.get();
   }
   detail::State<T>& wait_for_value(Timeout timeout) const;
@@ -328,17 +345,11 @@ bool Future<T>::running() const {
 template <class T>
 detail::State<T>& Future<T>::wait_for_value(Timeout timeout) const {
   detail::State<T>& state = this->state();
-  if (!state.done() && !detail::wait_for(state, timeout.deadline())) {
-    throw TimeoutError("the future was not done in time");
+  if (state.phase() == detail::Phase::value) return state;
+  if (detail::wait_for_outcome(state, timeout) == detail::Phase::error) {
+    std::rethrow_exception(state.error());
   }
-  switch (state.phase()) {
-    case detail::Phase::cancelled:
-      throw CancelledError();
-    case detail::Phase::error:
-      std::rethrow_exception(state.error());
-    default:
-      return state;
-  }
+  return state;
 }
 
 template <class T>
@@ -368,17 +379,8 @@ T Future<T>::result(Timeout timeout) && {
 template <class T>
 std::exception_ptr Future<T>::exception(Timeout timeout) const {
   detail::State<T>& state = this->state();
-  if (!detail::wait_for(state, timeout.deadline())) {
-    throw TimeoutError("the future was not done in time");
-  }
-  switch (state.phase()) {
-    case detail::Phase::cancelled:
-      throw CancelledError();
-    case detail::Phase::error:
-      return state.error();
-    default:
-      return nullptr;
-  }
+  if (detail::wait_for_outcome(state, timeout) == detail::Phase::error) return state.error();
+  return nullptr;
 }
 
 template <class T>
