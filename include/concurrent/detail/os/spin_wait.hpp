@@ -26,8 +26,9 @@ class SpinWait {
   /// same processor, so the thread's next wait gives it away at once.
   static void note_wake_up() noexcept { has_woken_ = true; }
 
-  /// Waits until it is time to look again; false: it is time to sleep.
-  bool turn() noexcept {
+  /// Waits until it is time to look again; false: it is time to sleep. Not inlined, as it takes its
+  /// time anyway.
+  [[gnu::noinline]] bool turn() noexcept {
     now_ = cpu_relax_since(now_);
     // Differences, so that a clock that is set back ends the wait.
     if (now_ - begin_ >= ticks(longest)) return false;

@@ -113,7 +113,7 @@ class BlockPool {
     AtThreadEnd() = default;
     AtThreadEnd(const AtThreadEnd&) = delete;
     AtThreadEnd& operator=(const AtThreadEnd&) = delete;
-    ~AtThreadEnd() {
+    [[gnu::cold]] ~AtThreadEnd() {
       block_cache.ended = true;
       for (std::size_t i = 0; i < sizes; ++i) {
         BlockList& list = block_cache.lists[i];
@@ -147,33 +147,33 @@ class BlockPool {
     static constinit Depots all{};
     return all;
   }
-  static void lock_depots() noexcept {
+  [[gnu::cold]] static void lock_depots() noexcept {
     for (Depot& depot : depots().of_size) depot.lock.lock();
     depots().empty.lock.lock();
   }
-  static void unlock_depots() noexcept {
+  [[gnu::cold]] static void unlock_depots() noexcept {
     for (Depot& depot : depots().of_size) depot.lock.unlock();
     depots().empty.lock.unlock();
   }
   /// Null is nothing to put.
-  static void put_magazine(Magazine* magazine, std::size_t index) noexcept {
+  [[gnu::noinline]] static void put_magazine(Magazine* magazine, std::size_t index) noexcept {
     if (magazine == nullptr) return;
     Depot& to = magazine->count != 0 ? depots().of_size[index] : depots().empty;
     const std::scoped_lock lock(to.lock);
     magazine->below = std::exchange(to.magazines, magazine);
   }
-  static Magazine* take_magazine(Depot& from) noexcept {
+  [[gnu::noinline]] static Magazine* take_magazine(Depot& from) noexcept {
     const std::scoped_lock lock(from.lock);
     Magazine* const magazine = from.magazines;
     if (magazine != nullptr) from.magazines = magazine->below;
     return magazine;
   }
-  static void put_loose(void* memory, std::size_t index) noexcept {
+  [[gnu::cold]] static void put_loose(void* memory, std::size_t index) noexcept {
     Depot& to = depots().of_size[index];
     const std::scoped_lock lock(to.lock);
     to.loose = ::new (memory) Block{to.loose};
   }
-  static void* take_loose(std::size_t index) noexcept {
+  [[gnu::cold]] static void* take_loose(std::size_t index) noexcept {
     Depot& from = depots().of_size[index];
     const std::scoped_lock lock(from.lock);
     Block* const block = from.loose;
@@ -192,7 +192,7 @@ class BlockPool {
         void* const block = take_loose(index);
         return block != nullptr ? block : ::operator new(size);
       }
-      flush_at_thread_end(cache);
+      if (!cache.registered) flush_at_thread_end(cache);
       if (Magazine* const full = take_magazine(depots().of_size[index]); full != nullptr) {
         put_magazine(std::exchange(list.loaded, full), index);
         return pop(*full);
@@ -212,7 +212,7 @@ class BlockPool {
   [[gnu::noinline]] static void give_back(BlockCache& cache, BlockList& list, std::size_t index,
                                           void* memory) noexcept {
     if (!cache.ended) {
-      flush_at_thread_end(cache);
+      if (!cache.registered) flush_at_thread_end(cache);
       if (list.previous == nullptr || list.previous->count != 0) {
         Magazine* empty = take_magazine(depots().empty);
         if (empty == nullptr) empty = new (std::nothrow) Magazine;
@@ -227,8 +227,8 @@ class BlockPool {
     put_loose(memory, index);
   }
 
-  static void flush_at_thread_end(BlockCache& cache) noexcept {
-    if (std::exchange(cache.registered, true)) return;
+  [[gnu::cold]] static void flush_at_thread_end(BlockCache& cache) noexcept {
+    cache.registered = true;
     // A child process must not inherit a lock that another thread holds.
     static const bool safe_to_fork = before_fork(lock_depots, unlock_depots);
     static_cast<void>(safe_to_fork);

@@ -58,7 +58,7 @@ class Sleepers {
   }
 
   /// Z6. The caller is searching, and calls end_search, then looks (Z8), then get_up or sleep.
-  void sit_down(Seat& seat) noexcept {
+  [[gnu::cold]] void sit_down(Seat& seat) noexcept {
     seat.parked.store(1, std::memory_order_relaxed);  // the mutex hands it over
     const std::scoped_lock lock(mutex_);
     seat.below = std::exchange(last_, &seat);
@@ -67,7 +67,7 @@ class Sleepers {
   }
 
   /// Leaves the seat. Afterwards the caller is searching, whether it got up or was woken.
-  void get_up(Seat& seat) noexcept {
+  [[gnu::cold]] void get_up(Seat& seat) noexcept {
     {
       const std::scoped_lock lock(mutex_);
       if (seat.seated) {
@@ -88,7 +88,7 @@ class Sleepers {
   }
 
   /// Sleeps until woken or until the deadline. Afterwards the caller is searching.
-  void sleep(Seat& seat, concurrent::detail::Deadline deadline) noexcept {
+  [[gnu::cold]] void sleep(Seat& seat, concurrent::detail::Deadline deadline) noexcept {
     // acquire: pairs with Z10
     while (seat.parked.load(std::memory_order_acquire) != 0) {
       if (deadline.passed()) {
@@ -100,7 +100,7 @@ class Sleepers {
   }
 
   /// Z9, Z10. False: nobody sleeps.
-  bool wake_one() noexcept {
+  [[gnu::cold]] bool wake_one() noexcept {
     Seat* seat = nullptr;
     {
       const std::scoped_lock lock(mutex_);
@@ -116,7 +116,7 @@ class Sleepers {
     return true;
   }
   /// Those that sit now, each once: one that sits down again meanwhile has looked meanwhile.
-  void wake_all() noexcept {
+  [[gnu::cold]] void wake_all() noexcept {
     Seat* seats = nullptr;
     {
       const std::scoped_lock lock(mutex_);

@@ -26,7 +26,7 @@ class SpinLock {
   void unlock() noexcept { locked_.store(false, std::memory_order_release); }  // L2
 
  private:
-  void contend() noexcept {
+  [[gnu::cold, gnu::noinline]] void contend() noexcept {
     for (int turn = 0;; ++turn) {
       // relaxed: only L1 takes the lock
       if (!locked_.load(std::memory_order_relaxed) &&

@@ -75,7 +75,7 @@ class Continuation {
 /// Mutexes chosen by address, for what happens too seldom to pay for a mutex in every state.
 class Stripes {
  public:
-  static std::mutex& of(const void* address) noexcept {
+  [[gnu::cold]] static std::mutex& of(const void* address) noexcept {
     static const bool safe_to_fork = before_fork(lock_all, unlock_all);
     static_cast<void>(safe_to_fork);
     const auto bits = reinterpret_cast<std::uintptr_t>(address);
@@ -223,7 +223,7 @@ class StateBase {
   /// For Phase::handed: tries to make it pending again. False: it has been begun.
   virtual bool withdraw() noexcept { return true; }
   /// Waits a little without sleeping. True when done.
-  virtual bool wait_briefly(Deadline deadline) noexcept {
+  [[gnu::noinline]] virtual bool wait_briefly(Deadline deadline) noexcept {
     return deadline.passed() ? done() : spin();
   }
   /// Ends it although it runs. False where that cannot be, or when it is done.
@@ -591,7 +591,7 @@ inline void StateBase::release() noexcept {
   release();
 }
 
-inline void Cascade::take(Continuation* list) noexcept {
+[[gnu::noinline]] inline void Cascade::take(Continuation* list) noexcept {
   // Waiters first: they only count and wake. Callbacks keep their order.
   Continuation* callbacks = nullptr;
   Continuation** end = &callbacks;

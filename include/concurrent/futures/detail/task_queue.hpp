@@ -118,19 +118,20 @@ class TaskQueue {
 
   void append(T* item) {
     const std::uint64_t index = tail_.load(std::memory_order_relaxed);  // written under this lock
-    if (index != 0 && index % SegmentSize == 0) {
-      if (mine_ == nullptr) {
-        mine_ = spare_.exchange(nullptr, std::memory_order_acquire);  // Q7
-        if (mine_ == nullptr) mine_ = new Segment;
-      }
-      Segment* const segment = std::exchange(mine_, mine_->next);
-      segment->next = nullptr;
-      tail_segment_ = tail_segment_->next = segment;
-    }
+    if (index != 0 && index % SegmentSize == 0) append_segment();
     tail_segment_->items[index % SegmentSize] = item;
     tail_.store(index + 1, std::memory_order_seq_cst);  // Q2
   }
-  void recycle(Segment* segment) noexcept {
+  [[gnu::cold, gnu::noinline]] void append_segment() {
+    if (mine_ == nullptr) {
+      mine_ = spare_.exchange(nullptr, std::memory_order_acquire);  // Q7
+      if (mine_ == nullptr) mine_ = new Segment;
+    }
+    Segment* const segment = std::exchange(mine_, mine_->next);
+    segment->next = nullptr;
+    tail_segment_ = tail_segment_->next = segment;
+  }
+  [[gnu::cold, gnu::noinline]] void recycle(Segment* segment) noexcept {
     Segment* others = spare_.load(std::memory_order_relaxed);  // Q6 compares it
     do {
       segment->next = others;

@@ -175,7 +175,7 @@ class WorkDeque {
   }
   /// Turns all entries round, the oldest becoming the newest; the owner only. False if a thief was
   /// faster.
-  bool turn_round() noexcept {
+  [[gnu::cold]] bool turn_round() noexcept {
     const std::int64_t top = top_.load(std::memory_order_relaxed);  // only ever too small
     const Entry oldest = ring_.load(std::memory_order_relaxed)->get(top);
     std::int64_t looked_at = 0;
@@ -198,7 +198,7 @@ class WorkDeque {
         : mask_(capacity - 1), slots_(new Slot[capacity]), outgrown_(outgrown) {}
     Ring(const Ring&) = delete;
     Ring& operator=(const Ring&) = delete;
-    ~Ring() {
+    [[gnu::cold]] ~Ring() {
       delete[] slots_;
       delete outgrown_;
     }
@@ -228,7 +228,7 @@ class WorkDeque {
     const Ring* outgrown_;  // kept as long as this one
   };
 
-  Ring* grow(const Ring& full, std::int64_t top, std::int64_t bottom) {
+  [[gnu::cold, gnu::noinline]] Ring* grow(const Ring& full, std::int64_t top, std::int64_t bottom) {
     auto* const larger = new Ring(2 * static_cast<std::size_t>(full.capacity()), &full);
     for (std::int64_t i = top; i < bottom; ++i) larger->put(i, full.get(i));  // D9
     ring_.store(larger, std::memory_order_release);                           // D10
