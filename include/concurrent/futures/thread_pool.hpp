@@ -69,8 +69,8 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
   };
 
   ThreadPoolExecutor() : ThreadPoolExecutor(default_thread_workers()) {}
-  explicit ThreadPoolExecutor(std::size_t max_workers)
-      : core_(new detail::ThreadPoolCore(settings_of(max_workers))) {}
+  [[gnu::cold]] explicit ThreadPoolExecutor(std::size_t max_workers)
+      : core_(new detail::ThreadPoolCore(checked(max_workers))) {}
   explicit ThreadPoolExecutor(Options options)
       : core_(new detail::ThreadPoolCore(settings_of(std::move(options)))) {}
   ThreadPoolExecutor(const ThreadPoolExecutor&) = delete;
@@ -118,7 +118,8 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
   /// **Blocking** with `wait`, until all threads have ended; delayed tasks and tasks that wait for
   /// futures are waited for.
   void shutdown(bool wait = true, bool cancel_futures = false) {
-    core_->shutdown(wait, cancel_futures);
+    if (cancel_futures) core_->close_and_cancel();
+    core_->shutdown(wait);
   }
 
   /// Waits until nothing is queued, delayed or running; false when the time was over first.
@@ -131,7 +132,7 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
   static constexpr bool runs_in_this_process = true;
 
  private:
-  static detail::ThreadPoolCore::Settings settings_of(std::size_t max_workers);
+  static std::size_t checked(std::size_t max_workers);
   static detail::ThreadPoolCore::Settings settings_of(Options options);
   struct NoOptions {};
   /// Turns .delay into .start_at. @throws std::invalid_argument for what threads do not have.
@@ -159,16 +160,15 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
 
 // Implementation
 
-inline detail::ThreadPoolCore::Settings ThreadPoolExecutor::settings_of(std::size_t max_workers) {
+inline std::size_t ThreadPoolExecutor::checked(std::size_t max_workers) {
   if (max_workers == 0) throw std::invalid_argument("max_workers must be greater than 0");
-  detail::ThreadPoolCore::Settings settings;
-  settings.max_workers = max_workers;
-  return settings;
+  return max_workers;
 }
 
 inline detail::ThreadPoolCore::Settings ThreadPoolExecutor::settings_of(Options options) {
   using detail::ThreadPoolCore;
-  ThreadPoolCore::Settings settings = settings_of(options.max_workers);
+  ThreadPoolCore::Settings settings;
+  settings.max_workers = checked(options.max_workers);
   settings.thread_name_prefix = std::move(options.thread_name_prefix);
   settings.initializer = std::move(options.initializer);
   if (settings.initializer) settings.run_initializer = &ThreadPoolCore::initialize;

@@ -176,15 +176,16 @@ class ThreadPoolCore final {
 
   struct Settings {
     std::size_t max_workers = 1;
-    std::string thread_name_prefix;  // empty: the default
-    SharedCallable<void()> initializer;
+    std::string thread_name_prefix{};  // empty: the default
+    SharedCallable<void()> initializer{};
     bool (*run_initializer)(ThreadPoolCore&) noexcept = nullptr;
     std::size_t max_pending = 0;  // 0: unbounded
     WhenFull when_full = WhenFull::block;
     bool (*push_where_room)(ThreadPoolCore&, StateBase&, TryPush) = nullptr;
   };
 
-  explicit ThreadPoolCore(Settings settings);
+  explicit ThreadPoolCore(std::size_t max_workers);
+  explicit ThreadPoolCore(Settings&& settings);
   ThreadPoolCore(const ThreadPoolCore&) = delete;
   ThreadPoolCore& operator=(const ThreadPoolCore&) = delete;
 
@@ -194,7 +195,8 @@ class ThreadPoolCore final {
   static void drop_refused(StateBase& task, int references) noexcept;
   [[noreturn]] void refuse() const;
 
-  void shutdown(bool wait, bool cancel_futures);
+  void shutdown(bool wait);
+  void close_and_cancel() noexcept;
   /// False: the deadline passed first.
   bool wait_idle(Deadline deadline);
   /// From the executor's destructor.
@@ -222,7 +224,7 @@ class ThreadPoolCore final {
 
   // What settings point to
   static bool initialize(ThreadPoolCore& pool) noexcept;
-  /// False: the task was run right here.
+  /// By `try_push`, or if that is null as `submit` does. False: the task was run right here.
   static bool push_where_room(ThreadPoolCore& pool, StateBase& task, TryPush try_push);
 
  private:
@@ -244,6 +246,7 @@ class ThreadPoolCore final {
   void notify() noexcept;
   bool start_worker(std::exception_ptr* failure = nullptr) noexcept;
   void ensure_worker(StateBase& task);
+  void start_first_worker(StateBase& task);
   static bool revoke(StateBase& task) noexcept;
   StateBase* steal(std::size_t thief) noexcept;
   void worker_left() noexcept;
@@ -258,22 +261,25 @@ class ThreadPoolCore final {
   [[nodiscard]] bool is_idle() noexcept;
   void tell_idle_waiters() noexcept;
 
+  void end() noexcept;
   void close(Standing standing) noexcept;
   void break_pool(const std::exception_ptr& error) noexcept;
   void drain_queues(Drop drop, const std::exception_ptr& why) noexcept;
   void drain(Drop drop, const std::exception_ptr& why) noexcept;
+  static void fail_one(StateBase& task, const std::exception_ptr& why) noexcept;
   void fail_queued(const std::exception_ptr& why) noexcept;
   void join() noexcept;
 
   const Settings settings_;
-  const bool spins_;
+  const bool spins_ = concurrent::detail::os::usable_cpus() > 1;
   Queue queue_;
   Sleepers sleepers_;
   std::atomic<OrderedTasks*> ordered_{nullptr};
   std::atomic<Standing> standing_{Standing::open};
   std::string why_broken_;  // written before standing_ becomes broken
 
-  std::atomic<Worker*>* const workers_;  // max_workers places, filled from the front, never emptied
+  // max_workers places, filled from the front, never emptied
+  std::atomic<Worker*>* const workers_ = new std::atomic<Worker*>[settings_.max_workers]();
   std::atomic<std::size_t> started_{0};
   std::atomic<std::size_t> live_{0};
   std::mutex starting_;     // one new worker at a time

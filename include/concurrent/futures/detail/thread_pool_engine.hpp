@@ -207,7 +207,7 @@ inline bool Worker::claim_in_place(StateBase& target) noexcept {
 
 /// Before this worker watches another one run what was the oldest of these tasks: the next oldest
 /// is what it will want next, and others should leave it that one.
-[[gnu::noinline]] inline void Worker::turn_round() noexcept {
+[[gnu::cold, gnu::noinline]] inline void Worker::turn_round() noexcept {
   if (pool_.settings_.max_workers == 1) return;
   const std::int64_t size = deque_.size();
   if (size < 2 || size > looks_left_) return;
@@ -256,7 +256,7 @@ inline Help Worker::run_one_for(StateBase& target) noexcept {
 
 /// Follows what `target` waits for to its end, in a loop: a chain of `then` may have any length.
 /// What waits for several futures needs all of them, so each is offered, the first one last.
-[[gnu::noinline]] inline Help Worker::run_one_for_deeper(StateBase& target) noexcept {
+[[gnu::cold, gnu::noinline]] inline Help Worker::run_one_for_deeper(StateBase& target) noexcept {
   StateRef<StateBase> held;  // `at`, beyond the target
   StateBase* at = &target;
   Help otherwise = Help::nothing;
@@ -267,10 +267,8 @@ inline Help Worker::run_one_for(StateBase& target) noexcept {
     if (dependency == nullptr) {
       if (!mine) return is_delayed(*at) ? Help::later : otherwise;
       if (left_behind_ != 0) drop_left_behind();
-      if (!take_newest(*at)) {
-        if (!at->claim(Phase::executing)) return otherwise;
-        ++left_behind_;
-      }
+      if (!at->claim(Phase::executing)) return otherwise;
+      ++left_behind_;
       run_claimed(*at);
       return Help::ran;
     }
@@ -333,12 +331,12 @@ inline bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
   return ordered->first_due() < deadline.at() ? Deadline(ordered->first_due()) : deadline;
 }
 
-inline void Worker::block_on(std::atomic<std::uint32_t>& word) noexcept {
+[[gnu::cold]] inline void Worker::block_on(std::atomic<std::uint32_t>& word) noexcept {
   const std::scoped_lock lock(blocked_mutex_);
   blocked_on_ = &word;
 }
 
-inline void Worker::unblock() noexcept {
+[[gnu::cold]] inline void Worker::unblock() noexcept {
   const std::scoped_lock lock(blocked_mutex_);
   blocked_on_ = nullptr;
 }
@@ -352,10 +350,11 @@ inline void Worker::unblock() noexcept {
 
 // ThreadPoolCore: taking tasks
 
-[[gnu::cold]] inline ThreadPoolCore::ThreadPoolCore(Settings settings)
-    : settings_(std::move(settings)),
-      spins_(concurrent::detail::os::usable_cpus() > 1),
-      workers_(new std::atomic<Worker*>[settings_.max_workers]()) {}
+[[gnu::cold]] inline ThreadPoolCore::ThreadPoolCore(std::size_t max_workers)
+    : settings_{.max_workers = max_workers} {}
+
+[[gnu::cold]] inline ThreadPoolCore::ThreadPoolCore(Settings&& settings)
+    : settings_(std::move(settings)) {}
 
 inline Worker* ThreadPoolCore::current_worker() const noexcept {
   Worker* const worker = current_worker_;
@@ -380,7 +379,7 @@ inline void ThreadPoolCore::submit(StateBase& task) {
   } else if (settings_.push_where_room == nullptr) {
     if (queue_.push(&task) == Queue::Push::closed) refuse();  // Z1
     ensure_worker(task);
-  } else if (settings_.push_where_room(*this, task, &try_push)) {
+  } else if (settings_.push_where_room(*this, task, nullptr)) {
     ensure_worker(task);
   }
 }
@@ -391,8 +390,12 @@ inline void ThreadPoolCore::ensure_worker(StateBase& task) {
   // seq_cst: a worker that is live only after this look sees the task
   if (live_.load(std::memory_order_seq_cst) != 0) {
     notify();
-    return;
+  } else {
+    start_first_worker(task);
   }
+}
+
+[[gnu::cold]] inline void ThreadPoolCore::start_first_worker(StateBase& task) {
   std::exception_ptr failure;
   if (start_worker(&failure)) return;
   if (failure == nullptr || live_.load(std::memory_order_seq_cst) != 0) {
@@ -404,9 +407,14 @@ inline void ThreadPoolCore::ensure_worker(StateBase& task) {
   if (revoked) std::rethrow_exception(failure);
 }
 
+[[gnu::cold]] inline void ThreadPoolCore::fail_one(StateBase& task,
+                                                   const std::exception_ptr& why) noexcept {
+  task.fail(why);
+}
+
 /// Nobody is left to run what is queued.
 [[gnu::cold]] inline void ThreadPoolCore::fail_queued(const std::exception_ptr& why) noexcept {
-  drain_queues([](StateBase& task, const std::exception_ptr& reason) { task.fail(reason); }, why);
+  drain_queues(fail_one, why);
 }
 
 /// Makes a queued task one that workers pass over. False: somebody has begun it.
@@ -428,6 +436,7 @@ inline void ThreadPoolCore::ensure_worker(StateBase& task) {
 
 [[gnu::cold]] inline bool ThreadPoolCore::push_where_room(ThreadPoolCore& pool, StateBase& task,
                                                           TryPush try_push) {
+  if (try_push == nullptr) try_push = &ThreadPoolCore::try_push;
   for (;;) {
     const std::uint32_t epoch = pool.room_.load(std::memory_order_seq_cst);
     if (try_push(pool, task, pool.settings_.max_pending)) return true;
@@ -523,7 +532,7 @@ inline void ThreadPoolCore::notify() noexcept {
     // seq_cst: before all that the thread does, in the order in which others look (Z8)
     started_.store(index + 1, std::memory_order_seq_cst);
     // The thread may end and be joined only after this assignment: join() takes starting_.
-    worker->thread = std::thread(&Worker::main, worker);
+    worker->thread = std::thread([worker] { worker->main(); });
     if (abandoned_) worker->thread.detach();
     return true;
   } catch (...) {
@@ -670,24 +679,30 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
   }
 }
 
-[[gnu::cold]] inline void ThreadPoolCore::shutdown(bool wait, bool cancel_futures) {
+/// Takes no more tasks, and cancels what has not begun.
+[[gnu::cold]] inline void ThreadPoolCore::close_and_cancel() noexcept {
   close(Standing::shut);
-  if (cancel_futures) {
-    drain([](StateBase& task, const std::exception_ptr&) { task.cancel(); }, nullptr);
-  }
-  if (live_.load(std::memory_order_seq_cst) == 0 && (has_work() || has_more_to_come())) {
-    // A task was accepted, and the thread for it is not there (yet).
-    std::exception_ptr failure;
-    if (!start_worker(&failure) && failure != nullptr) {
-      drain([](StateBase& task, const std::exception_ptr& why) { task.fail(why); }, failure);
-    }
-  }
-  sleepers_.wake_all();
+  drain([](StateBase& task, const std::exception_ptr&) { task.cancel(); }, nullptr);
+}
+
+[[gnu::cold]] inline void ThreadPoolCore::shutdown(bool wait) {
+  end();
   if (!wait) return;
   if (is_worker_thread()) {
     throw Error("a worker cannot wait for the end of its own pool: use shutdown(false)");
   }
   join();
+}
+
+/// Closes the pool and sees to it that its threads leave once they have done what was accepted.
+[[gnu::cold]] inline void ThreadPoolCore::end() noexcept {
+  close(Standing::shut);
+  if (live_.load(std::memory_order_seq_cst) == 0 && (has_work() || has_more_to_come())) {
+    // A task was accepted, and the thread for it is not there (yet).
+    std::exception_ptr failure;
+    if (!start_worker(&failure) && failure != nullptr) drain(fail_one, failure);
+  }
+  sleepers_.wake_all();
 }
 
 [[gnu::cold]] inline void ThreadPoolCore::join() noexcept {
@@ -705,14 +720,12 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 /// The executor goes. In one of its own workers (a callback destroys the pool, say) nobody can wait
 /// for that worker, so the threads are left to finish what was accepted; they own what they need.
 [[gnu::cold]] inline void ThreadPoolCore::abandon() noexcept {
+  end();
   if (!is_worker_thread()) {
-    shutdown(true, false);
-    release();
-    return;
-  }
-  shutdown(false, false);
-  {
-    const std::scoped_lock lock(joining_, starting_);
+    join();
+  } else {
+    const std::scoped_lock lock(joining_);  // before starting_, as in join()
+    const std::scoped_lock no_start(starting_);
     abandoned_ = true;  // for those that start later
     const std::size_t started = started_.load(std::memory_order_relaxed);
     for (std::size_t i = 0; i < started; ++i) {
@@ -733,8 +746,9 @@ inline void ThreadPoolCore::release() noexcept {
 }
 
 [[gnu::cold]] inline ThreadPoolCore::~ThreadPoolCore() {
-  // Tasks that were revoked as no thread could be started; nobody else is here.
-  drain_queues([](StateBase& task, const std::exception_ptr&) { task.cancel(); }, nullptr);
+  // Tasks that were revoked as no thread could be started, so who submitted them has completed
+  // them; nobody else is here.
+  drain_queues([](StateBase&, const std::exception_ptr&) {}, nullptr);
   for (std::size_t i = 0; i < settings_.max_workers; ++i) {
     delete workers_[i].load(std::memory_order_relaxed);  // also those that never ran
   }
