@@ -51,7 +51,7 @@ class Completions {
  private:
   class Entry final : public Continuation {
    public:
-    void fire(StateBase& source) noexcept override;
+    inline void fire(StateBase& source) noexcept override;
     [[nodiscard]] Kind kind() const noexcept override { return Kind::waiter; }
 
     Completions* owner = nullptr;

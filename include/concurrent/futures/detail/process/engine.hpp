@@ -130,7 +130,9 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
  public:
   /// Starts the fork server. @throws std::system_error; nothing is left then.
   explicit Engine(EngineOptions options);
-  ~Engine() override;
+  // This and what overrides is inline here too: with a key function that is not, every file that
+  // includes this would compile the whole engine for its virtual table.
+  inline ~Engine() override;
 
   /// Starts the manager thread. @throws std::system_error
   void start();
@@ -156,10 +158,10 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   /// False when the deadline came first.
   bool wait_idle(Deadline deadline);
 
-  void note_settled(const PoolTask& task) noexcept override;
-  bool withdraw(PoolTask& task) noexcept override;
-  bool end_running(PoolTask& task) noexcept override;
-  bool drive_for(StateBase& target, Deadline deadline, std::size_t bytes) noexcept override;
+  inline void note_settled(const PoolTask& task) noexcept override;
+  inline bool withdraw(PoolTask& task) noexcept override;
+  inline bool end_running(PoolTask& task) noexcept override;
+  inline bool drive_for(StateBase& target, Deadline deadline, std::size_t bytes) noexcept override;
 
   /// In the manager thread, or in another that does its work: in a done-callback.
   [[nodiscard]] bool in_manager_thread() const noexcept {
