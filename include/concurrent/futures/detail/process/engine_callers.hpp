@@ -232,8 +232,7 @@ inline void Engine::shutdown(bool wait, bool cancel_futures) {
         "a done-callback of a process pool's task cannot wait for the pool's shutdown");
   }
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return finished_; });
-  if (std::exchange(joined_, true)) return;
+  if (std::exchange(joined_, true)) return changed_.wait(lock, [this] { return finished_; });
   lock.unlock();
   thread_.join();
 }
