@@ -307,8 +307,9 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   std::atomic<std::thread::id> manager_id_{};
 
   DriverRole role_;
-  std::atomic<int> watchers_{0};     // threads in drive_for
-  std::atomic<bool> closed_{false};  // shutdown_ or broken_: a first look without the mutex
+  std::atomic<int> watchers_{0};         // threads in drive_for
+  std::atomic<bool> closed_{false};      // shutdown_ or broken_: a first look without the mutex
+  std::atomic<bool> had_worker_{false};  // one was ready
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // finished_ or unfinished_

@@ -352,7 +352,10 @@ inline bool Engine::drive_for(StateBase& target, Deadline deadline, std::size_t 
   // relaxed: the look at it comes with the role
   watchers_.fetch_add(1, std::memory_order_relaxed);
   std::unique_lock lock(mutex_, std::defer_lock);
-  ActiveWait wait(turns_, deadline, bytes);
+  // relaxed: a hint. A process takes longer to begin than anybody waits actively, and may need this
+  // very processor for that.
+  const bool soon = had_worker_.load(std::memory_order_relaxed);
+  ActiveWait wait(soon ? turns_ : 0, deadline, bytes);
   bool driving = false;
   do {
     if (!driving) driving = role_.try_enter();

@@ -264,6 +264,7 @@ inline void Engine::receive(Key key, WorkerRecord& worker, const Frame& frame) {
       if (worker.state != State::starting) break;
       --starting_;
       worker.ready = true;
+      had_worker_.store(true, std::memory_order_relaxed);  // as in drive_for()
       early_deaths_ = 0;
       worker.state = State::idle;
       idle_.push_back(key);
