@@ -2,6 +2,7 @@
 
 // What ProcessPoolExecutor does when nothing goes wrong, as far as it differs from other executors.
 
+#include <algorithm>
 #include <concurrent/futures/process_pool.hpp>
 #include <concurrent/futures/wait.hpp>
 #include <memory>
@@ -241,6 +242,42 @@ TEST_CASE("the initializer runs once in each worker, before its tasks") {
   }
   for (const auto& future : futures) CHECK(future.result() >= 1);
   CHECK(board()->flag[0] <= 2);
+}
+
+TEST_CASE("an initializer that has begun runs to its end, even if the pool ends meanwhile") {
+  const SharedBoard shared;
+  {
+    ProcessPoolExecutor executor({.max_workers = 1, .initializer = [] {
+                                    board()->flag[0] = 1;
+                                    std::this_thread::sleep_for(50ms);  // the pool ends here
+                                    board()->flag[1] = 1;
+                                  }});
+    auto task = executor.submit(square, 2);
+    CHECK(within(10s, [] { return board()->flag[0] == 1; }));
+    CHECK(task.cancel());
+  }
+  CHECK(board()->flag[1] == 1);
+}
+
+TEST_CASE("a pool may end while its workers begin, and waits for none of them to be ready") {
+  const SharedBoard shared;
+  for (int i = 0; i < 50; ++i) {
+    ProcessPoolExecutor executor({.max_workers = 3});
+    std::vector<Future<int>> tasks;
+    for (int task = 0; task < 3; ++task) {
+      tasks.push_back(executor.submit([] { return ++board()->flag[0]; }));
+    }
+    if (i % 2 == 0) {
+      executor.shutdown(true, true);
+    } else {
+      CHECK(tasks.front().result() > 0);
+      executor.shutdown();
+    }
+    CHECK(children().empty());
+    const auto run = std::count_if(tasks.begin(), tasks.end(),
+                                   [](const auto& task) { return !task.cancelled(); });
+    CHECK(board()->flag[0].exchange(0) == run);
+  }
 }
 
 TEST_CASE("an initializer that throws breaks the pool and says what it threw") {

@@ -287,6 +287,9 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   void break_pool(const std::string& why, PoolTaskPtr culprits_task = nullptr) noexcept;
   void fail_broken(PoolTaskPtr task, const std::string& text) noexcept;
   void end_workers();
+  /// A worker that is not ready has run nothing of the user's, and may be killed at the end: it
+  /// need not begin to see that it is to end.
+  [[nodiscard]] bool begins_harmlessly() const noexcept { return !options_.worker.initializer; }
   void dismiss_server() noexcept;
   void end_server() noexcept;
 

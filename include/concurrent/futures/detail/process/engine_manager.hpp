@@ -307,6 +307,7 @@ inline void Engine::end_workers() {
   for (auto& [key, worker] : workers_) {
     if (worker.channel.descriptor() < 0) continue;
     poller_.remove(worker.channel.descriptor());
+    if (!worker.ready && begins_harmlessly()) os::signal_process(worker.process, SIGKILL);
     worker.channel.close();
   }
   if (!server_is_up_) server_alive_ = false;  // when it comes, it finds that nobody needs it

@@ -68,6 +68,7 @@ inline void Engine::receive_replies() {
 inline void Engine::worker_started(
     pid_t pid, std::array<os::Descriptor, os::max_passed_descriptors> received) {
   auto& [socket, process, memory] = received;
+  if (ending_ && begins_harmlessly()) return os::signal_process(process, SIGKILL);
   os::SharedMapping mapping;
   try {
     mapping = os::SharedMapping(memory, sizeof(SharedBlock));
