@@ -16,7 +16,7 @@ struct ServerRequest {
   enum class Kind : std::uint32_t {
     start_worker,
     signal_worker,  // and all that it has started
-    leave,          // the last one
+    leave,          // the last one: from now on nobody asks how workers end
   };
   Kind kind{};
   pid_t pid = 0;

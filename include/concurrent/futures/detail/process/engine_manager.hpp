@@ -177,9 +177,14 @@ inline void Engine::handle(Key key, std::uint32_t events) {
   if (key == channel_key && ending_) return;
   WorkerRecord& worker = found->second;
   if (key == channel_key) return pump(key, worker, events);
-  // Its pidfd: it has ended. The fork server says how, unless something is wrong with that one.
+  // Its pidfd: it has ended. The fork server says how, unless something is wrong with that one; and
+  // at the end nobody asks.
   poller_.remove(worker.process.number());
-  lose(channel_key, worker);
+  if (!ending_) return lose(channel_key, worker);
+  WorkerRecord ended;  // what it has kept is the user's, and so goes without the mutex
+  const std::scoped_lock lock(mutex_);
+  ended = std::move(worker);
+  workers_.erase(found);
 }
 
 inline Deadline Engine::next_deadline() const noexcept {
@@ -311,7 +316,7 @@ inline void Engine::end_workers() {
     worker.channel.close();
   }
   if (!server_is_up_) server_alive_ = false;  // when it comes, it finds that nobody needs it
-  dismiss_server();                           // it reports the ends of all workers before its own
+  dismiss_server();                           // it buries all workers before its own end
   Deadline reminder(Clock::now() + patience_at_the_end);
   while (server_alive_ && (!workers_.empty() || requested_ != 0)) {
     const Deadline next = next_deadline();

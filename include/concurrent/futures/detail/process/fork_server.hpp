@@ -189,7 +189,7 @@ inline void ForkServer::bury_the_dead() {
     const auto worker = std::find(workers_.begin(), workers_.end(), pid);
     if (worker == workers_.end()) continue;  // something a task left behind
     workers_.erase(worker);
-    if (!pool_has_left_) {
+    if (!pool_has_left_ && !pool_said_so_) {
       outgoing_.emplace_back().reply = {ServerReply::Kind::ended, pid, status};
     }
   }
