@@ -129,9 +129,33 @@ pid_t fork_process(const char* what, Child&& child) {
   return pid;
 }
 
-/// std::cout after sync_with_stdio(false), which then has a buffer of its own; else null.
-inline bool has_own_buffer(const std::ostream& stream) noexcept {
-  return dynamic_cast<const std::filebuf*>(stream.rdbuf()) != nullptr;
+/// What is behind a stream, as this thread has last seen it; children that it forks know it, too.
+/// It hardly ever changes, and asking costs more than all the rest of flushing nothing, most of all
+/// in a fresh child, where each part of the libraries that is used costs a page fault.
+struct KnownBuffer {
+  std::ostream& stream;
+  const std::streambuf* without_own = nullptr;  // what is no buffer of the stream's own
+
+  /// True of std::cout after sync_with_stdio(false).
+  bool is_own() noexcept {
+    if (stream.rdbuf() == without_own) return false;
+    look();
+    return without_own == nullptr;
+  }
+  void look() noexcept {
+    const bool own = dynamic_cast<const std::filebuf*>(stream.rdbuf()) != nullptr;
+    without_own = own ? nullptr : stream.rdbuf();
+  }
+
+  static std::array<KnownBuffer, 2>& all() noexcept {
+    static thread_local std::array<KnownBuffer, 2> both{{{std::cout}, {std::clog}}};
+    return both;
+  }
+};
+
+/// Before a fork: spares the child to look.
+inline void know_output() noexcept {
+  for (KnownBuffer& known : KnownBuffer::all()) known.look();
 }
 
 /// In a fresh child: forgets what the parent has printed but not flushed, or it would come out
@@ -140,13 +164,14 @@ inline void discard_inherited_output() noexcept {
   ::__fpurge(stdout);
   ::__fpurge(stderr);
   ::__fpurge(stdin);
-  if (!has_own_buffer(std::cout) && !has_own_buffer(std::clog)) return;
+  auto& [known_cout, known_clog] = KnownBuffer::all();
+  if (!known_cout.is_own() && !known_clog.is_own()) return;
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   for (const int number : {STDOUT_FILENO, STDERR_FILENO}) {
-    std::ostream& stream = number == STDOUT_FILENO ? std::cout : std::clog;
+    KnownBuffer& known = number == STDOUT_FILENO ? known_cout : known_clog;
     const int kept = ::fcntl(number, F_DUPFD_CLOEXEC, 3);
     if (nowhere >= 0 && kept >= 0 && ::dup2(nowhere, number) >= 0) {
-      if (has_own_buffer(stream)) stream.flush();
+      if (known.is_own()) known.stream.flush();
       ::dup2(kept, number);
     }
     if (kept >= 0) ::close(kept);
@@ -157,17 +182,9 @@ inline void discard_inherited_output() noexcept {
 /// Prints what this process has written to the standard output. Costs next to nothing if that is
 /// nothing.
 inline void flush_output() noexcept {
-  // What is behind the streams hardly ever changes, and asking costs more than all the rest.
-  static thread_local const std::streambuf* known_cout = nullptr;
-  static thread_local const std::streambuf* known_clog = nullptr;
   try {
-    for (auto [stream, known] : {std::pair(&std::cout, &known_cout), {&std::clog, &known_clog}}) {
-      if (stream->rdbuf() == *known) continue;  // no buffer of its own
-      if (has_own_buffer(*stream)) {
-        stream->flush();
-      } else {
-        *known = stream->rdbuf();
-      }
+    for (KnownBuffer& known : KnownBuffer::all()) {
+      if (known.is_own()) known.stream.flush();
     }
   } catch (...) {  // std::cout.exceptions() may ask for it; the task has gone already
   }

@@ -51,6 +51,7 @@ inline void Engine::start_server() {
     server_pid_ = spawn_fork_server(control, parent, arena_memory_, options_.worker);
     arena_memory_.reset();
   } else {
+    os::know_output();
     server_pid_ = os::fork_process("cannot fork the process pool's fork server", [&] {
       os::reset_signal_handlers();
       begin_fork_server(std::move(control.second), std::move(parent), options_.worker);
