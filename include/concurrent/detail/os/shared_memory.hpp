@@ -9,9 +9,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
+#include <bit>
 #include <cerrno>
 #include <concurrent/detail/os/descriptor.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace concurrent::detail::os {
@@ -112,23 +116,22 @@ class SharedMapping {
 
 /// Tells a process from the children that it forks without asking the system: they find the mark
 /// wiped.
+///
+/// The marks share a page, which is made once and inherited: so a process that is forked has room
+/// for its own without a call.
 class ProcessMark {
  public:
-  ProcessMark() noexcept {
-    void* const page =
-        ::mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED) return;
-    if (::madvise(page, page_size, MADV_WIPEONFORK) != 0) {
-      ::munmap(page, page_size);
-      return;
+  ProcessMark() noexcept : mark_(MarkPage::instance().take()) {
+    if (mark_ != nullptr) {
+      *mark_ = 1;
+    } else {
+      pid_ = ::getpid();
     }
-    mark_ = static_cast<volatile int*>(page);
-    *mark_ = 1;
   }
   ProcessMark(const ProcessMark&) = delete;
   ProcessMark& operator=(const ProcessMark&) = delete;
   ~ProcessMark() {
-    if (mark_ != nullptr) ::munmap(const_cast<int*>(mark_), page_size);
+    if (mark_ != nullptr) MarkPage::instance().give_back(mark_);
   }
 
   [[nodiscard]] bool is_here() const noexcept {
@@ -136,10 +139,58 @@ class ProcessMark {
   }
 
  private:
-  static constexpr std::size_t page_size = 4096;
+  /// **Thread safety** take and give_back. What is taken is known in each process by itself: a
+  /// child leaves alone what its parent had taken.
+  class MarkPage {
+   public:
+    static MarkPage& instance() noexcept {
+      static MarkPage page;  // trivially destroyed: static pools use it
+      return page;
+    }
+    /// Null: all are taken, or the system has no such pages.
+    volatile int* take() noexcept {
+      if (marks_ == nullptr) return nullptr;
+      for (std::size_t word = 0; word < taken_.size(); ++word) {
+        // relaxed: failing the exchange is a better look
+        std::uint64_t seen = taken_[word].load(std::memory_order_relaxed);
+        while (~seen != 0) {
+          const auto bit = static_cast<std::size_t>(std::countr_one(seen));
+          // acquire: pairs with give_back's release, whose thread has used the mark before
+          if (taken_[word].compare_exchange_weak(seen, seen | std::uint64_t{1} << bit,
+                                                 std::memory_order_acquire,
+                                                 std::memory_order_relaxed)) {
+            return marks_ + word * 64 + bit;
+          }
+        }
+      }
+      return nullptr;
+    }
+    void give_back(volatile int* mark) noexcept {
+      const auto index = static_cast<std::size_t>(mark - marks_);
+      // release: see take
+      taken_[index / 64].fetch_and(~(std::uint64_t{1} << index % 64), std::memory_order_release);
+    }
 
-  volatile int* mark_ = nullptr;  // null: the system has no such pages
-  pid_t pid_ = ::getpid();
+   private:
+    MarkPage() noexcept {
+      void* const page =
+          ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (page == MAP_FAILED) return;
+      if (::madvise(page, size, MADV_WIPEONFORK) != 0) {
+        ::munmap(page, size);
+        return;
+      }
+      marks_ = static_cast<volatile int*>(page);
+    }
+
+    static constexpr std::size_t size = 4096;
+
+    volatile int* marks_ = nullptr;
+    std::array<std::atomic<std::uint64_t>, size / sizeof(int) / 64> taken_{};
+  };
+
+  volatile int* mark_;
+  pid_t pid_ = 0;  // where there is no mark
 };
 
 }  // namespace concurrent::detail::os
