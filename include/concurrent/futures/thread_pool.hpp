@@ -69,7 +69,7 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
   };
 
   ThreadPoolExecutor() : ThreadPoolExecutor(default_thread_workers()) {}
-  [[gnu::cold]] explicit ThreadPoolExecutor(std::size_t max_workers)
+  explicit ThreadPoolExecutor(std::size_t max_workers)
       : core_(new detail::ThreadPoolCore(checked(max_workers))) {}
   explicit ThreadPoolExecutor(Options options)
       : core_(new detail::ThreadPoolCore(settings_of(std::move(options)))) {}

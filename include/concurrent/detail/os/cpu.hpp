@@ -58,19 +58,19 @@ inline std::uint64_t cpu_relax_since(std::uint64_t last) noexcept {
 
 #if defined(__linux__)
 
-/// Reads a file into a string of at most N - 1 characters; false if it cannot be read.
-template <std::size_t N>
-bool read_small_file(const char* path, char (&text)[N]) noexcept {
+/// Reads a file into a string of at most size - 1 characters; false if it cannot be read.
+[[gnu::noinline]] inline bool read_small_file(const char* path, char* text,
+                                              std::size_t size) noexcept {
   const int descriptor = ::open(path, O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return false;
-  const ssize_t got = ::read(descriptor, text, N - 1);
+  const ssize_t got = ::read(descriptor, text, size - 1);
   ::close(descriptor);
   text[got > 0 ? got : 0] = '\0';
   return got > 0;
 }
 
 /// "quota period", both in microseconds, as processors' worth of time, rounded up; 0: no limit.
-inline std::size_t processors_of_quota(const char* text) noexcept {
+[[gnu::cold]] inline std::size_t processors_of_quota(const char* text) noexcept {
   char* rest = nullptr;
   const long long quota = std::strtoll(text, &rest, 10);
   if (rest == text || quota <= 0) return 0;  // "max 100000", "-1", or nothing
@@ -79,13 +79,13 @@ inline std::size_t processors_of_quota(const char* text) noexcept {
 }
 
 /// The tightest quota of this process's control group and of those above it; 0: no limit.
-[[gnu::cold]] inline std::size_t quota_processors() noexcept {
+[[gnu::noinline]] inline std::size_t quota_processors() noexcept {
   static constexpr char root[] = "/sys/fs/cgroup";
   char groups[4096] = {};
   char path[sizeof root + sizeof groups + sizeof "/cpu.max"] = {};
   std::memcpy(path, root, sizeof root);
   std::size_t end = sizeof root - 1;
-  read_small_file("/proc/self/cgroup", groups);
+  read_small_file("/proc/self/cgroup", groups, sizeof groups);
   if (const char* group = std::strstr(groups, "0::"); group != nullptr) {
     group += 3;
     const std::size_t length = std::strcspn(group, "\n");
@@ -96,7 +96,7 @@ inline std::size_t processors_of_quota(const char* text) noexcept {
   for (;;) {
     char limit[64] = {};
     std::memcpy(path + end, "/cpu.max", sizeof "/cpu.max");
-    if (read_small_file(path, limit)) {
+    if (read_small_file(path, limit, sizeof limit)) {
       const std::size_t processors = processors_of_quota(limit);
       if (processors != 0 && (least == 0 || processors < least)) least = processors;
     }
@@ -106,7 +106,7 @@ inline std::size_t processors_of_quota(const char* text) noexcept {
   }
 }
 
-[[gnu::cold]] inline std::size_t affinity_processors() noexcept {
+[[gnu::noinline]] inline std::size_t affinity_processors() noexcept {
   constexpr std::size_t most = 8192;
   alignas(cpu_set_t) unsigned char set[CPU_ALLOC_SIZE(most)] = {};
   auto* const processors = reinterpret_cast<cpu_set_t*>(set);
@@ -115,7 +115,7 @@ inline std::size_t processors_of_quota(const char* text) noexcept {
 }
 
 /// The number of processors that this process may use now; at least 1.
-[[gnu::cold]] inline std::size_t usable_cpus() noexcept {
+[[gnu::noinline]] inline std::size_t usable_cpus() noexcept {
   std::size_t usable = affinity_processors();
   if (usable == 0) usable = std::thread::hardware_concurrency();
   const std::size_t quota = quota_processors();

@@ -55,8 +55,8 @@ inline long futex(const std::atomic<std::uint32_t>& word, int operation, std::ui
 
 /// Sleeps while `word` holds `expected`, at most until the deadline. Returns on a wake-up, when the
 /// word differs, on a signal, and on the deadline: the caller looks at the word again.
-[[gnu::cold]] inline void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
-                                     Deadline deadline = {}) noexcept {
+[[gnu::noinline]] inline void futex_wait(const std::atomic<std::uint32_t>& word,
+                                         std::uint32_t expected, Deadline deadline = {}) noexcept {
   if (deadline.never()) {
     futex(word, FUTEX_WAIT_BITSET, expected, nullptr);
     return;
@@ -72,11 +72,11 @@ inline long futex(const std::atomic<std::uint32_t>& word, int operation, std::ui
   futex(word, FUTEX_WAIT_BITSET, expected, &until);
 }
 
-[[gnu::cold]] inline void futex_wake_one(const std::atomic<std::uint32_t>& word) noexcept {
+[[gnu::noinline]] inline void futex_wake_one(const std::atomic<std::uint32_t>& word) noexcept {
   futex(word, FUTEX_WAKE, 1, nullptr);
 }
 
-[[gnu::cold]] inline void futex_wake_all(const std::atomic<std::uint32_t>& word) noexcept {
+[[gnu::noinline]] inline void futex_wake_all(const std::atomic<std::uint32_t>& word) noexcept {
   futex(word, FUTEX_WAKE, INT_MAX, nullptr);
 }
 

@@ -16,8 +16,8 @@ inline constexpr std::size_t thread_name_limit = 15;
 
 /// `prefix_number`, cut to what the operating system shows. The prefix is cut, not the number:
 /// fifteen characters of "ThreadPoolExecutor-0_7" would be the same for every thread.
-[[gnu::cold]] inline void write_thread_name(char (&name)[thread_name_limit + 1], const char* prefix,
-                                            std::size_t number) noexcept {
+[[gnu::noinline]] inline void write_thread_name(char (&name)[thread_name_limit + 1],
+                                                const char* prefix, std::size_t number) noexcept {
   char suffix[24];  // room for any number
   std::snprintf(suffix, sizeof suffix, "_%zu", number);
   const std::size_t length = std::strlen(suffix);

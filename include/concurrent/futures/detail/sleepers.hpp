@@ -100,7 +100,7 @@ class Sleepers {
   }
 
   /// Z9, Z10. False: nobody sleeps.
-  [[gnu::cold]] bool wake_one() noexcept {
+  [[gnu::noinline]] bool wake_one() noexcept {
     Seat* seat = nullptr;
     {
       const std::scoped_lock lock(mutex_);
@@ -116,7 +116,7 @@ class Sleepers {
     return true;
   }
   /// Those that sit now, each once: one that sits down again meanwhile has looked meanwhile.
-  [[gnu::cold]] void wake_all() noexcept {
+  [[gnu::noinline]] void wake_all() noexcept {
     Seat* seats = nullptr;
     {
       const std::scoped_lock lock(mutex_);

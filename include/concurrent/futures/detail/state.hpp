@@ -75,7 +75,7 @@ class Continuation {
 /// Mutexes chosen by address, for what happens too seldom to pay for a mutex in every state.
 class Stripes {
  public:
-  [[gnu::cold]] static std::mutex& of(const void* address) noexcept {
+  [[gnu::noinline]] static std::mutex& of(const void* address) noexcept {
     static const bool safe_to_fork = before_fork(lock_all, unlock_all);
     static_cast<void>(safe_to_fork);
     const auto bits = reinterpret_cast<std::uintptr_t>(address);
@@ -455,7 +455,7 @@ inline void StateBase::publish_in_turn(Phase outcome) noexcept {
   return oldest;
 }
 
-[[gnu::cold]] inline bool StateBase::cancel() noexcept {
+[[gnu::noinline]] inline bool StateBase::cancel() noexcept {
   do {
     if (!claim(Phase::cancelling)) continue;
     {
@@ -476,7 +476,7 @@ inline void StateBase::publish_in_turn(Phase outcome) noexcept {
   return under_way != nullptr;
 }
 
-[[gnu::cold]] inline void StateBase::fail(std::exception_ptr error) noexcept {
+[[gnu::noinline]] inline void StateBase::fail(std::exception_ptr error) noexcept {
   if (!claim(Phase::setting)) return;
   discard();
   store_error(std::move(error));
@@ -504,12 +504,12 @@ inline void StateBase::publish_in_turn(Phase outcome) noexcept {
   return true;
 }
 
-[[gnu::cold]] inline bool StateBase::remove(Continuation& node) noexcept {
+[[gnu::noinline]] inline bool StateBase::remove(Continuation& node) noexcept {
   const std::scoped_lock lock(striped_mutex(this));  // C7
   return unlink(node);
 }
 
-[[gnu::cold]] inline bool StateBase::unlink(Continuation& node) noexcept {
+[[gnu::noinline]] inline bool StateBase::unlink(Continuation& node) noexcept {
   // acquire: pairs with C2, the nodes below the head are read
   Continuation* head = waiters_.load(std::memory_order_acquire);
   while (head == &node) {

@@ -61,7 +61,7 @@ class Worker final : public Helper {
   inline Deadline wake_by(Deadline deadline) noexcept override;
 
   /// The thread's whole life.
-  void main() noexcept;
+  void live() noexcept;
   /// Takes over a reference. The owner only.
   void push(StateBase& task);
   /// Wakes the worker if it sleeps on a word, because a task it may be waiting for can be run now.
@@ -255,6 +255,7 @@ class ThreadPoolCore final {
     return ordered_.load(std::memory_order_acquire);  // pairs with ordered_tasks()
   }
   [[nodiscard]] bool has_work() const noexcept;
+  [[nodiscard]] bool has_work_elsewhere() const noexcept;
   [[nodiscard]] bool has_more_to_come() const noexcept;
   [[nodiscard]] bool may_leave() const noexcept;
   [[nodiscard]] bool nobody_keeps_time() const noexcept;

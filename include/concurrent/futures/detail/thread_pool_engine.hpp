@@ -9,7 +9,7 @@ namespace concurrent::futures::detail {
 
 // Worker: the thread
 
-inline void Worker::main() noexcept {
+inline void Worker::live() noexcept {
   char name[concurrent::detail::os::thread_name_limit + 1];
   const std::string& prefix = pool_.settings_.thread_name_prefix;
   concurrent::detail::os::write_thread_name(
@@ -350,10 +350,10 @@ inline bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
 
 // ThreadPoolCore: taking tasks
 
-[[gnu::cold]] inline ThreadPoolCore::ThreadPoolCore(std::size_t max_workers)
+[[gnu::noinline]] inline ThreadPoolCore::ThreadPoolCore(std::size_t max_workers)
     : settings_{.max_workers = max_workers} {}
 
-[[gnu::cold]] inline ThreadPoolCore::ThreadPoolCore(Settings&& settings)
+[[gnu::noinline]] inline ThreadPoolCore::ThreadPoolCore(Settings&& settings)
     : settings_(std::move(settings)) {}
 
 inline Worker* ThreadPoolCore::current_worker() const noexcept {
@@ -532,7 +532,7 @@ inline void ThreadPoolCore::notify() noexcept {
     // seq_cst: before all that the thread does, in the order in which others look (Z8)
     started_.store(index + 1, std::memory_order_seq_cst);
     // The thread may end and be joined only after this assignment: join() takes starting_.
-    worker->thread = std::thread([worker] { worker->main(); });
+    worker->thread = std::thread([worker] { worker->live(); });
     if (abandoned_) worker->thread.detach();
     return true;
   } catch (...) {
@@ -547,7 +547,11 @@ inline void ThreadPoolCore::notify() noexcept {
 }
 
 inline bool ThreadPoolCore::has_work() const noexcept {
-  if (!queue_.looks_empty() || !queue_.empty()) return true;
+  return !queue_.looks_empty() || has_work_elsewhere();
+}
+
+[[gnu::noinline]] inline bool ThreadPoolCore::has_work_elsewhere() const noexcept {
+  if (!queue_.empty()) return true;
   const std::size_t started = started_.load(std::memory_order_seq_cst);  // before D7, for Z8
   for (std::size_t i = 0; i < started; ++i) {
     if (!workers_[i].load(std::memory_order_acquire)->deque_.empty()) return true;
@@ -575,7 +579,7 @@ inline bool ThreadPoolCore::has_more_to_come() const noexcept {
 }
 
 /// From the workers after `thief`, and from that one last: to drain, any number will do.
-inline StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
+[[gnu::noinline]] inline StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
   const std::size_t started = started_.load(std::memory_order_acquire);
   for (std::size_t step = 1; step <= started; ++step) {
     const std::size_t victim = (thief + step) % started;
@@ -587,7 +591,7 @@ inline StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
   return nullptr;
 }
 
-[[gnu::cold]] inline void ThreadPoolCore::worker_left() noexcept {
+[[gnu::noinline]] inline void ThreadPoolCore::worker_left() noexcept {
   live_.fetch_sub(1, std::memory_order_seq_cst);
   // One leaves, so the others should look whether they may.
   if (standing_.load(std::memory_order_seq_cst) != Standing::open) sleepers_.wake_all();
@@ -595,13 +599,13 @@ inline StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
   release();
 }
 
-[[gnu::cold]] inline bool ThreadPoolCore::is_idle() noexcept {
+[[gnu::noinline]] inline bool ThreadPoolCore::is_idle() noexcept {
   return !has_more_to_come() && !has_work() && in_callers_.load(std::memory_order_seq_cst) == 0 &&
          sleepers_.searching() == 0 &&
          sleepers_.sleeping() == live_.load(std::memory_order_seq_cst) && !has_work();
 }
 
-[[gnu::cold]] inline void ThreadPoolCore::tell_idle_waiters() noexcept {
+[[gnu::noinline]] inline void ThreadPoolCore::tell_idle_waiters() noexcept {
   if (idle_waiters_.load(std::memory_order_seq_cst) == 0) return;
   idle_epoch_.fetch_add(1, std::memory_order_seq_cst);
   concurrent::detail::os::futex_wake_all(idle_epoch_);
@@ -625,7 +629,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 
 // ThreadPoolCore: the end
 
-[[gnu::cold]] inline void ThreadPoolCore::close(Standing standing) noexcept {
+[[gnu::noinline]] inline void ThreadPoolCore::close(Standing standing) noexcept {
   queue_.close();  // first: once standing_ says so workers leave, and nothing may come then
   {
     const std::scoped_lock lock(accepting_);
@@ -640,8 +644,8 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 }
 
 /// Takes everything from the queues and hands it to `drop`, which completes it.
-[[gnu::cold]] inline void ThreadPoolCore::drain_queues(Drop drop,
-                                                       const std::exception_ptr& why) noexcept {
+[[gnu::noinline]] inline void ThreadPoolCore::drain_queues(Drop drop,
+                                                           const std::exception_ptr& why) noexcept {
   const auto next = [this]() -> StateBase* {
     if (ordered() != nullptr) {
       if (StateBase* const task = ordered()->take(); task != nullptr) return task;
@@ -661,7 +665,8 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 }
 
 /// The same with everything that nobody has begun.
-[[gnu::cold]] inline void ThreadPoolCore::drain(Drop drop, const std::exception_ptr& why) noexcept {
+[[gnu::noinline]] inline void ThreadPoolCore::drain(Drop drop,
+                                                    const std::exception_ptr& why) noexcept {
   drain_queues(drop, why);
   for (;;) {
     StateBase* waiting = nullptr;
@@ -680,12 +685,12 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 }
 
 /// Takes no more tasks, and cancels what has not begun.
-[[gnu::cold]] inline void ThreadPoolCore::close_and_cancel() noexcept {
+[[gnu::noinline]] inline void ThreadPoolCore::close_and_cancel() noexcept {
   close(Standing::shut);
   drain([](StateBase& task, const std::exception_ptr&) { task.cancel(); }, nullptr);
 }
 
-[[gnu::cold]] inline void ThreadPoolCore::shutdown(bool wait) {
+[[gnu::noinline]] inline void ThreadPoolCore::shutdown(bool wait) {
   end();
   if (!wait) return;
   if (is_worker_thread()) {
@@ -695,7 +700,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 }
 
 /// Closes the pool and sees to it that its threads leave once they have done what was accepted.
-[[gnu::cold]] inline void ThreadPoolCore::end() noexcept {
+[[gnu::noinline]] inline void ThreadPoolCore::end() noexcept {
   close(Standing::shut);
   if (live_.load(std::memory_order_seq_cst) == 0 && (has_work() || has_more_to_come())) {
     // A task was accepted, and the thread for it is not there (yet).
@@ -705,7 +710,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
   sleepers_.wake_all();
 }
 
-[[gnu::cold]] inline void ThreadPoolCore::join() noexcept {
+[[gnu::noinline]] inline void ThreadPoolCore::join() noexcept {
   const std::scoped_lock lock(joining_);
   for (std::size_t i = 0;; ++i) {
     {
@@ -719,7 +724,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 
 /// The executor goes. In one of its own workers (a callback destroys the pool, say) nobody can wait
 /// for that worker, so the threads are left to finish what was accepted; they own what they need.
-[[gnu::cold]] inline void ThreadPoolCore::abandon() noexcept {
+[[gnu::noinline]] inline void ThreadPoolCore::abandon() noexcept {
   end();
   if (!is_worker_thread()) {
     join();

@@ -151,7 +151,7 @@ class WorkDeque {
   }
 
   /// The oldest entry; anyone. Empty also when another thread was faster.
-  Entry steal() noexcept {
+  [[gnu::noinline]] Entry steal() noexcept {
     std::int64_t top = top_.load(std::memory_order_seq_cst);              // D6
     const std::int64_t bottom = bottom_.load(std::memory_order_seq_cst);  // D7
     if (top >= bottom) return {};
