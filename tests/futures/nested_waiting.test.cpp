@@ -457,6 +457,7 @@ TEST_CASE("a result that is dropped in a waiting worker may submit and wait in i
         }
       })
       .result();
+  CHECK(pool.wait_idle());  // what the worker has kept is gone, too
   CHECK(ran == 20 * 10 * 2);
 }
 

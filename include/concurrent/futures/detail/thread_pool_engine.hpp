@@ -233,6 +233,16 @@ inline bool Worker::claim_in_place(StateBase& target) noexcept {
     // Only now, as a result's destructor may submit.
     for (std::int64_t i = 0; i < count; ++i) dropped[i]->release();
   }
+  if (deque_.size() != 1) return;  // the oldest was left to the thieves
+  const auto oldest = deque_.pop();
+  if (oldest.item == nullptr) return;
+  if (is_open(*oldest.item)) {
+    deque_.push(oldest);  // within the capacity that it had
+    pool_.notify();       // as above
+  } else {
+    left_behind_ = 0;
+    oldest.item->release();
+  }
 }
 
 /// Fork and join: what a task waits for is mostly what it submitted last.
