@@ -137,14 +137,11 @@ struct KnownBuffer {
   const std::streambuf* without_own = nullptr;  // what is no buffer of the stream's own
 
   /// True of std::cout after sync_with_stdio(false).
-  bool is_own() noexcept {
-    if (stream.rdbuf() == without_own) return false;
-    look();
-    return without_own == nullptr;
-  }
-  void look() noexcept {
+  bool is_own() noexcept { return stream.rdbuf() != without_own && look(); }
+  bool look() noexcept {
     const bool own = dynamic_cast<const std::filebuf*>(stream.rdbuf()) != nullptr;
     without_own = own ? nullptr : stream.rdbuf();
+    return own;
   }
 
   static std::array<KnownBuffer, 2>& all() noexcept {
@@ -153,7 +150,7 @@ struct KnownBuffer {
   }
 };
 
-/// Before a fork: spares the child to look.
+/// Before a fork: spares the child the look.
 inline void know_output() noexcept {
   for (KnownBuffer& known : KnownBuffer::all()) known.look();
 }

@@ -91,6 +91,10 @@ class Task : public State<R> {
     return outcome;
   }
   void discard() noexcept override { call_.destroy(); }
+  [[nodiscard]] bool may_stay() const noexcept override {
+    using Result = typename State<R>::Stored;
+    return std::is_trivially_destructible_v<Result> && sizeof(Result) <= 64;
+  }
 
  private:
   PackedCall<F, Args...> call_;

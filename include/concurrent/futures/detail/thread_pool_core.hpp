@@ -81,6 +81,7 @@ class Worker final : public Helper {
   void turn_round() noexcept;
   bool claim_in_place(StateBase& target) noexcept;
   void drop_left_behind() noexcept;
+  void drop(StateBase& task) noexcept;
   Help run_one_for_deeper(StateBase& target) noexcept;
   bool wait_for_innermost(StateBase& target, Deadline deadline) noexcept;
   bool is_delayed(StateBase& task) noexcept;
@@ -95,10 +96,10 @@ class Worker final : public Helper {
   bool has_slept_ = false;  // and has not searched since
   // How many entries take_sibling may still look at: so many for each push that its cost is O(1) a
   // task, in whatever order tasks are waited for.
-  static constexpr std::int64_t looks_per_push = 4;
+  static constexpr std::int64_t looks_per_push = 8;
   std::int64_t looks_left_ = 0;
-  // How many tasks were run where they lay, at least of those whose entries are in the deque, and
-  // the last one of them (only compared: it may be gone).
+  // About how many tasks were run where they lay, in queues of which nobody has dropped them since,
+  // and the last one of them (only compared: it may be gone).
   static constexpr std::int64_t most_left_behind = 64;
   std::int64_t left_behind_ = 0;
   const StateBase* last_left_behind_ = nullptr;

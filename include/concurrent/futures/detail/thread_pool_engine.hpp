@@ -143,7 +143,7 @@ inline StateBase* Worker::next() noexcept {
 inline void Worker::run(StateBase& task) noexcept {
   const bool posted = task.phase() == Phase::posted;
   if (!posted && !task.claim(Phase::executing)) {
-    task.release();  // it was cancelled, or run by one that waited for it
+    drop(task);
     return;
   }
   const Phase outcome = task.execute();
@@ -173,11 +173,7 @@ inline bool Worker::take_newest(StateBase& target) noexcept {
 /// one: then nobody else comes upon what has been run, and taking it out would cost more.
 inline bool Worker::claim_in_place(StateBase& target) noexcept {
   if (pool_.settings_.max_workers != 1 || left_behind_ >= most_left_behind) return false;
-  if (target.owner() != &pool_) return false;
-  if (StateBase* const dependency = target.acquire_dependency(); dependency != nullptr) {
-    dependency->release();
-    return false;
-  }
+  if (target.owner() != &pool_ || !target.may_stay()) return false;
   if (!target.claim(Phase::executing)) return false;
   ++left_behind_;
   return true;
@@ -227,11 +223,10 @@ inline bool Worker::claim_in_place(StateBase& target) noexcept {
   std::int64_t count = most;
   while (count == most) {
     count = deque_.take_newest_until(is_open, dropped, most);
-    left_behind_ = deque_.size() <= 0 || left_behind_ < count ? 0 : left_behind_ - count;
     // One that looked meanwhile may have gone to sleep.
-    if (pool_.settings_.max_workers != 1) pool_.notify();
+    if (pool_.settings_.max_workers != 1 && !deque_.empty()) pool_.notify();
     // Only now, as a result's destructor may submit.
-    for (std::int64_t i = 0; i < count; ++i) dropped[i]->release();
+    for (std::int64_t i = 0; i < count; ++i) drop(*dropped[i]);
   }
   if (deque_.size() != 1) return;  // the oldest was left to the thieves
   const auto oldest = deque_.pop();
@@ -240,9 +235,15 @@ inline bool Worker::claim_in_place(StateBase& target) noexcept {
     deque_.push(oldest);  // within the capacity that it had
     pool_.notify();       // as above
   } else {
-    left_behind_ = 0;
-    oldest.item->release();
+    drop(*oldest.item);
   }
+}
+
+/// Lets go of a task that a queue gave and that somebody else has settled, or this worker where it
+/// lay.
+inline void Worker::drop(StateBase& task) noexcept {
+  if (left_behind_ > 0 && task.phase() != Phase::cancelled) --left_behind_;
+  task.release();
 }
 
 /// Fork and join: what a task waits for is mostly what it submitted last.
@@ -280,6 +281,7 @@ inline Help Worker::run_one_for(StateBase& target) noexcept {
       if (!at->claim(Phase::executing)) return otherwise;
       ++left_behind_;
       run_claimed(*at);
+      last_left_behind_ = at;
       return Help::ran;
     }
     if (mine) otherwise = Help::later;

@@ -126,10 +126,10 @@ class WorkDeque {
     return true;
   }
 
-  /// Takes out the newest entries, up to the first that `stays`, at most `most` of them; the owner
-  /// only. Puts their items into `out`, the newest first, and says how many there are. The very
-  /// oldest entry is left to the thieves. While it is at it, they and empty() do not see what it
-  /// looks at.
+  /// Takes out the newest entries, up to the first whose item `stays`, at most `most` of them; the
+  /// owner only. Puts their items into `out`, the newest first, and says how many there are. Only
+  /// items that are the owner's alone are looked at: the very oldest entry is left to the thieves.
+  /// While it is at it, they and empty() do not see the others.
   template <class Stays>
   std::int64_t take_newest_until(Stays stays, T** out, std::int64_t most) noexcept {
     const std::int64_t bottom = bottom_.load(std::memory_order_relaxed);  // the owner's

@@ -539,7 +539,9 @@ inline bool WorkerChannel::spin() {
     found = requests_.has_more();
     if (found) break;
     // Who has woken it may be behind it on the same processor.
-    if (woken && wait.turns() == turns_when_woken && !results_.all_consumed()) wait.give_way();
+    if (woken && !crowded && wait.turns() == turns_when_woken && !results_.all_consumed()) {
+      wait.give_way();
+    }
     if (wait.turns() == turns_before_bell) {
       // Who has woken this worker may be about to look, on this very processor.
       if (!crowded && has_to_ring_for_results()) wait.give_way();

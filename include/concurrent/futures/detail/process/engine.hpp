@@ -351,7 +351,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   bool napping_ = false;       // the manager will look at the results soon
   Deadline planned_;           // when the manager will look in any case
   bool plan_changed_ = false;  // something may have to be done earlier
-  bool woke_worker_ = false;   // since somebody waited for one
+  bool woke_worker_ = false;   // for a task, since somebody waited for one
   bool passers_by_ = false;    // others have worked since the manager looked
   std::size_t fetched_ = 0;    // results since the manager looked
 };

@@ -328,6 +328,7 @@ inline void Engine::end_workers() {
     reminder = Deadline(Clock::now() + patience_at_the_end);
   }
   for (auto& [key, worker] : workers_) {  // without their server
+    if (os::wait_readable(worker.process.number(), std::chrono::milliseconds(0))) continue;
     ::kill(-worker.pid, SIGKILL);
     os::signal_process(worker.process, SIGKILL);
     os::wait_readable(worker.process.number());
