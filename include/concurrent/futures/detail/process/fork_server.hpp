@@ -204,9 +204,8 @@ inline void ForkServer::send_replies() {
     if (!os::send_with_descriptors(control_.number(), &first.reply, sizeof first.reply,
                                    numbers.data(), count)) {
       if (errno == EAGAIN || errno == EWOULDBLOCK) return;
-      pool_has_left_ = errno == EPIPE || errno == ECONNRESET;
-      if (!pool_has_left_) ::_exit(EXIT_FAILURE);
-      outgoing_.clear();
+      if (errno != EPIPE && errno != ECONNRESET) ::_exit(EXIT_FAILURE);
+      outgoing_.clear();  // the pool has left; what it has said before is still to be received
       return;
     }
     outgoing_.pop_front();
