@@ -68,7 +68,7 @@ done
 
 packages='g++ cmake ninja-build pkg-config gdb catch2 libcereal-dev libcli11-dev libcpp-httplib-dev
   libcurl4-openssl-dev libjpeg-dev libssl-dev libstb-dev'
-if [ "$legs" != gcc ]; then packages="$packages clang-19 libclang-rt-19-dev llvm-19"; fi
+if [ "$legs" != gcc ]; then packages="$packages clang-16 clang-19 libclang-rt-19-dev llvm-19"; fi
 if wants libcxx; then packages="$packages libc++-19-dev libc++abi-19-dev"; fi
 if wants clang; then packages="$packages clang-format-14 clang-tidy-19"; fi
 # shellcheck disable=SC2086 # packages are words

@@ -86,7 +86,7 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
   /// size is known), before anything is written; what the first failing element threw. Later ones
   /// are then cancelled where they have not started, and nobody writes to `out` any more.
   template <detail::Takes<value_type> Out>
-  requires(!std::is_void_v<R>) void move_to(Out && out)&&;
+  requires(!std::is_void_v<R>) void move_to(Out && out)&& { move_all_to(out); }
 
   /// Waits for all elements and drops their results. @throws what the first failing element threw.
   void wait()&& {
@@ -102,6 +102,8 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
   MapResult(std::unique_ptr<detail::MapFeederBase<R>> feeder, detail::Deadline deadline,
             std::size_t chunksize, std::size_t buffersize);
 
+  template <class Out>
+  void move_all_to(Out & out);
   bool feed();
   reference current() {
     if (at_ == run_end_) load();
@@ -383,8 +385,8 @@ std::size_t MapResult<R>::count_left() const {
 }
 
 template <class R>
-template <detail::Takes<typename MapResult<R>::value_type> Out>
-requires(!std::is_void_v<R>) void MapResult<R>::move_to(Out&& out) && {
+template <class Out>
+void MapResult<R>::move_all_to(Out& out) {
   if constexpr (requires { std::size(out); }) {
     if (feeder_ == nullptr && static_cast<std::size_t>(std::size(out)) < count_left()) {
       throw std::length_error("move_to: the output has room for " + std::to_string(std::size(out)) +
