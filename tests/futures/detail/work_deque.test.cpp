@@ -130,8 +130,9 @@ void slots_are_used_again_under_a_thief() {
   scene.take_the_rest();
 }
 
-template <std::size_t Number, Deque::Rest Rest>
-void one_is_taken_out_under_thieves() {
+/// `act(scene)`, by the owner of four, while thieves are at it.
+template <class Act>
+void under_thieves(Act act) {
   Scene scene(4);
   for (int i = 0; i < 4; ++i) scene.push();
   model::thread first([&] {
@@ -139,45 +140,26 @@ void one_is_taken_out_under_thieves() {
     scene.steal();
   });
   model::thread second([&] { scene.steal(); });
-  scene.take_out(Number, Rest);
+  act(scene);
   scene.pop();
   first.join();
   second.join();
   scene.take_the_rest();
 }
 
-void one_is_taken_out_and_pushed_over() {
-  Scene scene(2);
-  scene.push();
-  scene.push();
-  model::thread thief([&] {
-    scene.steal();
-    scene.steal();
-  });
-  scene.take_out(0, Deque::Rest::reversed);
-  scene.push();
-  scene.push();
-  thief.join();
-  scene.take_the_rest();
+template <std::size_t Number, Deque::Rest Rest>
+void one_is_taken_out_under_thieves() {
+  under_thieves([](Scene& scene) { scene.take_out(Number, Rest); });
 }
 
 template <std::size_t Stays, std::int64_t Most>
 void the_newest_are_taken_under_thieves() {
-  Scene scene(4);
-  for (int i = 0; i < 4; ++i) scene.push();
-  model::thread first([&] {
-    scene.steal();
-    scene.steal();
-  });
-  model::thread second([&] { scene.steal(); });
-  scene.take_newest_until(Stays, Most);
-  scene.pop();
-  first.join();
-  second.join();
-  scene.take_the_rest();
+  under_thieves([](Scene& scene) { scene.take_newest_until(Stays, Most); });
 }
 
-void the_newest_are_taken_and_pushed_over() {
+/// The same by the owner of two, who then pushes over what was there.
+template <class Act>
+void and_pushed_over(Act act) {
   Scene scene(2);
   scene.push();
   scene.push();
@@ -185,59 +167,50 @@ void the_newest_are_taken_and_pushed_over() {
     scene.steal();
     scene.steal();
   });
-  scene.take_newest_until(0, 2);
+  act(scene);
   scene.push();
   scene.push();
   thief.join();
   scene.take_the_rest();
 }
 
-void what_was_pushed_before_a_flag_is_seen_after_it() {
-  // As a worker's last look before it sleeps.
-  Scene scene(2);
+void one_is_taken_out_and_pushed_over() {
+  and_pushed_over([](Scene& scene) { scene.take_out(0, Deque::Rest::reversed); });
+}
+
+void the_newest_are_taken_and_pushed_over() {
+  and_pushed_over([](Scene& scene) { scene.take_newest_until(0, 2); });
+}
+
+/// What `act(scene)` leaves is seen by who sets a flag and then looks, as a worker does before it
+/// sleeps, or the flag by the owner.
+template <class Act>
+void seen_after_a_flag(int pushed, Act act) {
+  Scene scene(4);
+  for (int i = 0; i < pushed; ++i) scene.push();
   model::atomic<bool> asleep{false};
   bool overlooked = false;
   model::thread sleeper([&] {
     asleep.store(true, std::memory_order_seq_cst);
     overlooked = scene.empty();
   });
-  scene.push();
+  act(scene);
   const bool unseen = !asleep.load(std::memory_order_seq_cst);
   sleeper.join();
-  model::require(!overlooked || !unseen, "the item was overlooked, and the sleeper too");
+  model::require(!overlooked || !unseen, "the items were overlooked, and the sleeper too");
   scene.take_the_rest();
+}
+
+void what_was_pushed_before_a_flag_is_seen_after_it() {
+  seen_after_a_flag(0, [](Scene& scene) { scene.push(); });
 }
 
 void what_is_left_by_a_take_is_seen_after_a_flag() {
-  Scene scene(4);
-  for (int i = 0; i < 3; ++i) scene.push();
-  model::atomic<bool> asleep{false};
-  bool overlooked = false;
-  model::thread sleeper([&] {
-    asleep.store(true, std::memory_order_seq_cst);
-    overlooked = scene.empty();
-  });
-  scene.take_out(0, Deque::Rest::reversed);
-  const bool unseen = !asleep.load(std::memory_order_seq_cst);
-  sleeper.join();
-  model::require(!overlooked || !unseen, "the items were overlooked, and the sleeper too");
-  scene.take_the_rest();
+  seen_after_a_flag(3, [](Scene& scene) { scene.take_out(0, Deque::Rest::reversed); });
 }
 
 void what_stays_is_seen_after_a_flag() {
-  Scene scene(4);
-  for (int i = 0; i < 3; ++i) scene.push();
-  model::atomic<bool> asleep{false};
-  bool overlooked = false;
-  model::thread sleeper([&] {
-    asleep.store(true, std::memory_order_seq_cst);
-    overlooked = scene.empty();
-  });
-  scene.take_newest_until(1, 3);
-  const bool unseen = !asleep.load(std::memory_order_seq_cst);
-  sleeper.join();
-  model::require(!overlooked || !unseen, "the items were overlooked, and the sleeper too");
-  scene.take_the_rest();
+  seen_after_a_flag(3, [](Scene& scene) { scene.take_newest_until(1, 3); });
 }
 
 const model::Options wide{.preemptions = 2, .stale_reads = 2};

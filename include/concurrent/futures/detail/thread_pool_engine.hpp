@@ -529,8 +529,9 @@ inline void ThreadPoolCore::notify() noexcept {
   if (standing_.load(std::memory_order_seq_cst) == Standing::broken) return false;
   // Another thread may just have started the one that this task needed, or a worker that was about
   // to sleep may have seen the task and got up.
-  const bool needed = sleepers_.searching() == 0 && (has_work() || nobody_keeps_time());
-  if (index != 0 && !needed) return true;
+  const bool needed =
+      index == 0 || (sleepers_.searching() == 0 && (has_work() || nobody_keeps_time()));
+  if (!needed) return true;
   const bool searches = settings_.run_initializer == nullptr;
   keep_alive();
   live_.fetch_add(1, std::memory_order_seq_cst);

@@ -328,7 +328,8 @@ inline void Engine::end_workers() {
     reminder = Deadline(Clock::now() + patience_at_the_end);
   }
   for (auto& [key, worker] : workers_) {  // without their server
-    if (os::wait_readable(worker.process.number(), std::chrono::milliseconds(0))) continue;
+    // One that ended before the server left was buried by it, and nothing of it is to be killed.
+    if (dismissed_ && os::wait_readable(worker.process.number(), {})) continue;
     ::kill(-worker.pid, SIGKILL);
     os::signal_process(worker.process, SIGKILL);
     os::wait_readable(worker.process.number());
