@@ -473,6 +473,41 @@ TEST_CASE("map over more elements than it makes tasks gives them all") {
 
 namespace {
 
+/// Runs tasks at once, and counts them.
+class CountingExecutor : public ExecutorInterface<CountingExecutor> {
+ public:
+  template <class F, class... Args>
+  auto submit(F&& fn, Args&&... args) {
+    ++tasks;
+    return executor_.submit(std::forward<F>(fn), std::forward<Args>(args)...);
+  }
+
+  int tasks = 0;
+
+ private:
+  InlineExecutor executor_;
+};
+
+}  // namespace
+
+TEST_CASE("no chunk of a long map shares a cache line of results with another") {
+  constexpr int in_a_line = 64;  // of the smallest elements
+  CountingExecutor executor;
+  std::vector<int> first_of_task;
+  int task = 0;
+  const auto note = [&](int element) {
+    if (std::exchange(task, executor.tasks) != task) first_of_task.push_back(element);
+    return element;
+  };
+  const std::vector<int> numbers = first_numbers(1'000'003);
+  executor.map(note, std::span(numbers)).wait();
+  CHECK(first_of_task.size() > 900);
+  CHECK(std::all_of(first_of_task.begin(), first_of_task.end(),
+                    [](int first) { return first % in_a_line == 0; }));
+}
+
+namespace {
+
 int odd_only(int x) {
   if (x % 2 == 0) throw std::runtime_error("even: " + std::to_string(x));
   return x;

@@ -102,6 +102,7 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
   MapResult(std::unique_ptr<detail::MapFeederBase<R>> feeder, detail::Deadline deadline,
             std::size_t chunksize, std::size_t buffersize);
 
+  static std::size_t choose_chunksize(std::size_t size, std::size_t enough_chunks);
   template <class Out>
   void move_all_to(Out & out);
   bool feed();
@@ -160,14 +161,10 @@ template <class R>
 MapResult<R>::MapResult(std::unique_ptr<detail::MapFeederBase<R>> feeder, detail::Deadline deadline,
                         std::size_t chunksize, std::size_t buffersize)
     : feeder_(std::move(feeder)), deadline_(deadline), chunksize_(chunksize) {
-  constexpr std::size_t single_elements = 4096;
   const auto size = feeder_->size();
   if (chunksize_ == 0) {
     chunksize_chosen_ = true;
-    const std::size_t enough_chunks = feeder_->enough_chunks();
-    chunksize_ = buffersize == 0 && size && *size > single_elements
-                     ? (*size + enough_chunks - 1) / enough_chunks
-                     : 1;
+    chunksize_ = buffersize == 0 && size ? choose_chunksize(*size, feeder_->enough_chunks()) : 1;
   }
   destination_ = feeder_->destination();
   in_place_ = feeder_->reads_in_place();
@@ -182,6 +179,16 @@ MapResult<R>::MapResult(std::unique_ptr<detail::MapFeederBase<R>> feeder, detail
     }
     throw;
   }
+}
+
+template <class R>
+std::size_t MapResult<R>::choose_chunksize(std::size_t size, std::size_t enough_chunks) {
+  constexpr std::size_t single_elements = 4096;
+  constexpr std::size_t cache_line = 64;  // bytes, and elements that fill whole ones in any case
+  if (size <= single_elements) return 1;
+  const std::size_t even = (size + enough_chunks - 1) / enough_chunks;
+  if (even < 8 * cache_line) return even;
+  return (even + cache_line - 1) / cache_line * cache_line;  // none begins in the line of another
 }
 
 template <class R>

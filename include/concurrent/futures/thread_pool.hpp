@@ -132,6 +132,8 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
   static constexpr bool runs_in_this_process = true;
 
  private:
+  friend struct detail::ExecutorAccess;
+  void rouse() noexcept { core_->rouse(); }
   static std::size_t checked(std::size_t max_workers);
   static detail::ThreadPoolCore::Settings settings_of(Options options);
   struct NoOptions {};

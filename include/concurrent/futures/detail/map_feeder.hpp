@@ -66,6 +66,15 @@ concept runs_in_this_process = requires {
   requires Executor::runs_in_this_process;
 };
 
+/// What map may ask of the executors of this library.
+struct ExecutorAccess {
+  /// Wakes the workers for what was submitted, all at once.
+  template <class Executor>
+  static auto rouse(Executor& executor) -> decltype(executor.rouse()) {
+    return executor.rouse();
+  }
+};
+
 /// A range whose iterators are good without it, at any place.
 template <class Range>
 concept BorrowedSequence = std::ranges::enable_borrowed_range<std::remove_const_t<Range>> &&
@@ -150,7 +159,12 @@ struct MapSource {
     }
 
     bool submit(std::size_t count, MapTicket<R>& ticket) override {
-      if (!has_element()) return false;
+      if (!has_element()) {
+        if constexpr (in_place && requires { ExecutorAccess::rouse(executor_); }) {
+          ExecutorAccess::rouse(executor_);
+        }
+        return false;
+      }
       if (!alive_->alive()) throw ShutdownError();
       if (count == 1) {
         ticket.count = 1;
@@ -165,7 +179,7 @@ struct MapSource {
 
     [[nodiscard]] MapDestinationRef<R> destination() const override { return destination_; }
     [[nodiscard]] std::size_t enough_chunks() const override {
-      constexpr std::size_t for_each_worker = 128;
+      constexpr std::size_t for_each_worker = 64;
       constexpr std::size_t most = MapFeederBase<R>::most_chunks;
       if constexpr (in_place && requires { executor_.max_workers(); }) {
         const std::size_t workers = executor_.max_workers();

@@ -17,7 +17,8 @@ namespace concurrent::futures::detail {
 ///
 /// While one worker looks, a push wakes nobody: the looker will find the task, and on leaving the
 /// search it wakes the next one if there is more. So workers come up one after another, as they are
-/// needed, and a burst of a million tasks costs a handful of wake-ups.
+/// needed, and a burst of a million tasks costs a handful of wake-ups. Who knows that each of its
+/// tasks is worth a worker may wake several at once, whoever is looking (ThreadPoolCore::rouse).
 ///
 /// Protocol   push    Z1 publish the task in a queue; Z2 load searching_, not 0: nothing to do;
 ///                    Z3 load sleeping_, not 0: wake one

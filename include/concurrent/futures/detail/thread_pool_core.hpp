@@ -195,6 +195,9 @@ class ThreadPoolCore final {
   void submit(StateBase& task);
   static void drop_refused(StateBase& task, int references) noexcept;
   [[noreturn]] void refuse() const;
+  /// Wakes as many workers as there are processors for what is queued, where `submit` has the first
+  /// one wake the second: for many tasks of which each is worth a worker.
+  void rouse() noexcept;
 
   void shutdown(bool wait);
   void close_and_cancel() noexcept;
@@ -273,7 +276,7 @@ class ThreadPoolCore final {
   void join() noexcept;
 
   const Settings settings_;
-  const bool spins_ = concurrent::detail::os::usable_cpus() > 1;
+  const std::size_t cpus_ = concurrent::detail::os::usable_cpus();
   Queue queue_;
   Sleepers sleepers_;
   std::atomic<OrderedTasks*> ordered_{nullptr};

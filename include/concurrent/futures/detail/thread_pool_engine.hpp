@@ -55,7 +55,7 @@ inline void Worker::end_search() noexcept {
 /// Looks for work for a moment before it sleeps. One worker does so; the others sleep at once.
 inline StateBase* Worker::search() noexcept {
   begin_search();
-  if (!pool_.spins_ || pool_.sleepers_.searching() > 1) return next();
+  if (pool_.cpus_ == 1 || pool_.sleepers_.searching() > 1) return next();
   // Who has woken this worker may be behind it on the same processor.
   SpinWait wait(std::exchange(has_slept_, false) ? SpinWait::FirstYield::at_once
                                                  : SpinWait::FirstYield::later);
@@ -518,6 +518,16 @@ inline void ThreadPoolCore::notify() noexcept {
     return;
   }
   if (started_.load(std::memory_order_relaxed) < settings_.max_workers) start_worker();
+}
+
+inline void ThreadPoolCore::rouse() noexcept {
+  for (;;) {
+    const std::size_t sleeping = sleepers_.sleeping();
+    const std::size_t awake = live_.load(std::memory_order_seq_cst) - sleeping;
+    // A worker that left meanwhile may make it less than nothing, which is a lot: it is the end.
+    if (sleeping == 0 || awake >= cpus_ || !has_work()) return;
+    if (!sleepers_.wake_one()) return;
+  }
 }
 
 /// Starts one more thread; false when there are enough, or when the system refuses (then *failure
