@@ -76,8 +76,13 @@ struct Channel {
     concurrent::detail::os::SharedMapping mapping(memory, sizeof(SharedBlock));
     workers_mapping = concurrent::detail::os::SharedMapping(memory, sizeof(SharedBlock));
     ::new (mapping.begin()) SharedBlock;
-    pool = PoolChannel(std::move(sockets.first), std::move(mapping));
-    worker = std::make_unique<WorkerChannel>(std::move(sockets.second), block(), nullptr, 200);
+    concurrent::detail::os::Pipe bell = concurrent::detail::os::make_pipe();
+    concurrent::detail::os::Descriptor workers_end = concurrent::detail::os::Descriptor::open(
+        "cannot duplicate a bell",
+        [&bell] { return ::fcntl(bell.read_end.number(), F_DUPFD_CLOEXEC, 3); });
+    pool = PoolChannel(std::move(sockets.first), std::move(bell), std::move(mapping));
+    worker = std::make_unique<WorkerChannel>(std::move(sockets.second), std::move(workers_end),
+                                             block(), nullptr, 200);
   }
   SharedBlock& block() const { return SharedBlock::of(workers_mapping); }
 

@@ -26,14 +26,16 @@ using support::matchers::contains;
 namespace {
 
 /// The sockets of this process: in a worker, its channel is among them.
-std::vector<int> sockets() {
+std::vector<int> descriptors_of_kind(mode_t wanted) {
   std::vector<int> found;
   for (int number = 3; number < 4096; ++number) {
     struct stat kind {};
-    if (::fstat(number, &kind) == 0 && S_ISSOCK(kind.st_mode)) found.push_back(number);
+    if (::fstat(number, &kind) == 0 && (kind.st_mode & S_IFMT) == wanted) found.push_back(number);
   }
   return found;
 }
+std::vector<int> sockets() { return descriptors_of_kind(S_IFSOCK); }
+std::vector<int> pipes() { return descriptors_of_kind(S_IFIFO); }
 
 struct FailsToWrite {
   int value = 0;
@@ -295,6 +297,52 @@ TEST_CASE("a task that closes its channel and goes on is ended") {
     for (;;) ::pause();
   });
   CHECK_THAT(failure_of(lost), contains("closed its channel"));
+}
+
+TEST_CASE("a task that closes what its worker sleeps on loses the worker, and nobody hangs") {
+  ProcessPoolExecutor executor({.max_workers = 1});
+  const auto closing = executor.submit([] {
+    for (const int pipe : pipes()) ::close(pipe);
+    return 1;
+  });
+  CHECK(closing.result() == 1);
+  CHECK(within(10s, [&] {
+    try {
+      executor.submit(square, 2).result();
+      return false;
+    } catch (const BrokenProcessPool&) {
+      return true;
+    }
+  }));
+}
+
+TEST_CASE("a task that makes what its worker sleeps on non-blocking does not disturb it") {
+  ProcessPoolExecutor executor({.max_workers = 1});
+  executor
+      .submit([] {
+        for (const int pipe : pipes()) ::fcntl(pipe, F_SETFL, O_NONBLOCK);
+      })
+      .result();
+  for (int i = 0; i < 20; ++i) {
+    std::this_thread::sleep_for(2ms);
+    CHECK(executor.submit(square, i).result() == i * i);
+  }
+}
+
+TEST_CASE("a pool ends although a child of the program has inherited its descriptors") {
+  pid_t child = 0;
+  {
+    ProcessPoolExecutor executor({.max_workers = 2});
+    CHECK(executor.submit(square, 2).result() == 4);
+    child = ::fork();
+    if (child == 0) {
+      for (;;) ::pause();
+    }
+    std::this_thread::sleep_for(5ms);
+  }
+  CHECK(::kill(child, 0) == 0);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }
 
 TEST_CASE("a task that replaces its channel by a file of its own ends in an exception") {

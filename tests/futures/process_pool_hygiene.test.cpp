@@ -157,8 +157,9 @@ TEST_CASE("a worker has no descriptor of the library but its channel") {
   ::close(own);
   in_worker.erase(own);
   for (const auto& [number, target] : of_the_program) in_worker.erase(number);
-  CHECK(in_worker.size() == 1);
+  CHECK(in_worker.size() == 2);
   CHECK(in_worker.begin()->second.starts_with("socket:"));
+  CHECK(in_worker.rbegin()->second.starts_with("pipe:"));
 }
 
 TEST_CASE("running out of descriptors is an exception that says so, and nothing is left") {

@@ -387,8 +387,9 @@ TEST_CASE("a spawned worker has none of the program's descriptors but the standa
   const pid_t worker = executor.submit([] { return ::getpid(); }).result();
   auto in_worker = descriptors(std::to_string(worker));
   for (const int standard : {0, 1, 2}) in_worker.erase(standard);
-  REQUIRE(in_worker.size() == 1);
+  REQUIRE(in_worker.size() == 2);
   CHECK(in_worker.begin()->second.starts_with("socket:"));
+  CHECK(in_worker.rbegin()->second.starts_with("pipe:"));
   ::close(own);
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The channel between the pool and one worker: rings in memory that only these two share, and a
-// socket pair for what is large, for waking who sleeps, and for noticing that the other has ended.
+// The channel between the pool and one worker: rings in memory that only these two share, a pipe
+// that wakes the worker, and a socket pair for what is large, for waking the pool, and for noticing
+// that the other has ended.
 // This file is all that knows how bytes travel.
 
 #include <linux/sockios.h>
@@ -18,6 +19,7 @@
 #include <concurrent/detail/os/descriptor.hpp>
 #include <concurrent/detail/os/process.hpp>
 #include <concurrent/detail/os/shared_memory.hpp>
+#include <concurrent/detail/os/socket.hpp>
 #include <concurrent/futures/detail/process/active_wait.hpp>
 #include <concurrent/futures/detail/process/frame.hpp>
 #include <concurrent/futures/detail/process/message_areas.hpp>
@@ -51,8 +53,8 @@ class PoolChannel {
   };
 
   PoolChannel() = default;
-  PoolChannel(os::Descriptor socket, os::SharedMapping memory)
-      : socket_(std::move(socket)), memory_(std::move(memory)) {
+  PoolChannel(os::Descriptor socket, os::Pipe bell, os::SharedMapping memory)
+      : socket_(std::move(socket)), bell_(std::move(bell)), memory_(std::move(memory)) {
     SharedBlock& shared = block();
     requests_ = RingWriter(shared.requests, shared.request_bytes, SharedBlock::ring_capacity);
     results_ = RingReader(shared.results, shared.result_bytes, SharedBlock::ring_capacity);
@@ -145,6 +147,7 @@ class PoolChannel {
   void close() noexcept {
     if (requests_.reserve(0) != nullptr) put(FrameKind::leave, 0, {});  // seen sooner
     ::shutdown(socket_.number(), SHUT_RDWR);
+    ring();  // who sleeps looks at both
     *this = PoolChannel();
   }
 
@@ -165,12 +168,31 @@ class PoolChannel {
   void ring() noexcept;
 
   os::Descriptor socket_;
+  os::Pipe bell_;  // both ends, as writing to a pipe that nobody can read would raise SIGPIPE
   os::SharedMapping memory_;
   RingWriter requests_;
   RingReader results_;
   std::deque<ByteBuffer> unsent_;
   std::size_t sent_of_first_ = 0;
   FrameAssembler assembler_;
+};
+
+/// A descriptor of a worker, moved out of the way of tasks that close all descriptors up to 1024.
+class KeptDescriptor {
+ public:
+  explicit KeptDescriptor(os::Descriptor descriptor) noexcept;
+
+  [[nodiscard]] int number() const noexcept { return descriptor_.number(); }
+  /// Whether it is still what it was.
+  [[nodiscard]] bool is_there() const noexcept {
+    struct stat now {};
+    return ::fstat(number(), &now) == 0 && now.st_dev == device_ && now.st_ino == inode_;
+  }
+
+ private:
+  os::Descriptor descriptor_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
 };
 
 /// The worker's end, which waits.
@@ -182,9 +204,10 @@ class PoolChannel {
 /// pool meets that first. (What a shorter one did is found out at the next use.)
 class WorkerChannel {
  public:
-  /// Moves the socket out of the way of tasks that close all descriptors up to 1024.
+  /// `bell`: what the pool writes to when it has something for one who sleeps.
   /// `spin`: how many turns to wait actively before sleeping.
-  WorkerChannel(os::Descriptor socket, SharedBlock& block, const Arena* arena, int spin) noexcept;
+  WorkerChannel(os::Descriptor socket, os::Descriptor bell, SharedBlock& block, const Arena* arena,
+                int spin) noexcept;
 
   /// Waits for the next task. False: the pool has closed its end.
   bool receive(Frame& frame);
@@ -214,6 +237,7 @@ class WorkerChannel {
   bool take(const RingMessage& message) noexcept;
   bool receive_frame(Frame& frame);
   bool fill();
+  [[nodiscard]] bool closed() const noexcept;
   bool sleep();
   bool wait_for_request();
   [[nodiscard]] bool spin();
@@ -227,18 +251,17 @@ class WorkerChannel {
   static constexpr int turns_before_bell = 12;
   static_assert(turns_before_bell < ActiveWait::turns_alone);
   /// So many turns one that has just been woken up waits for the pool to read its first result.
-  static constexpr int turns_when_woken = 4;
+  static constexpr int turns_when_woken = 1;
   /// So many times it does not give the processor away after others kept it for long.
   static constexpr int waits_when_crowded = 64;
   /// A task as short as this has hardly called the system.
   static constexpr std::uint64_t too_short_for_harm = 2 * os::ticks_in_a_microsecond;
 
-  os::Descriptor socket_;
+  KeptDescriptor socket_;
+  KeptDescriptor bell_;
   std::uint64_t received_ = 0;  // when the task began, in ticks
   bool waited_ = true;          // since the one before
   bool woken_ = false;          // and has not waited since
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
   os::ProcessMark here_;
   FrameAssembler assembler_;
   const Arena* arena_;                 // null: there is none
@@ -299,15 +322,8 @@ inline void PoolChannel::append_revocable(const ByteBuffer& request,
 }
 
 inline void PoolChannel::ring() noexcept {
-  if (!unsent_.empty()) return;  // what is on its way wakes it
-  static const FrameHeader bell = [] {
-    FrameHeader header{FrameHeader::right_magic, FrameKind::wake, 0, 0, 0};
-    header.check = header.right_check();
-    return header;
-  }();
-  // A full socket wakes it, too. So few bytes go whole or not at all.
-  while (::send(socket_.number(), &bell, sizeof bell, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
-         errno == EINTR) {
+  // A full pipe wakes it, too.
+  while (::write(bell_.write_end.number(), "", 1) < 0 && errno == EINTR) {
   }
 }
 
@@ -351,16 +367,8 @@ PoolChannel::Status PoolChannel::pump_in(Receive&& receive, bool drain) {
   return Status::open;
 }
 
-inline WorkerChannel::WorkerChannel(os::Descriptor socket, SharedBlock& block, const Arena* arena,
-                                    int spin) noexcept
-    : socket_(std::move(socket)),
-      arena_(arena),
-      areas_(arena, here_),
-      block_(block),
-      requests_(block.requests, block.request_bytes, SharedBlock::ring_capacity),
-      results_(block.results, block.result_bytes, SharedBlock::ring_capacity),
-      most_turns_(spin),
-      turns_(spin) {
+inline KeptDescriptor::KeptDescriptor(os::Descriptor descriptor) noexcept
+    : descriptor_(std::move(descriptor)) {
   constexpr rlim_t out_of_the_way = 1025;
   constexpr rlim_t margin = 16;
   rlimit limit{};
@@ -368,26 +376,36 @@ inline WorkerChannel::WorkerChannel(os::Descriptor socket, SharedBlock& block, c
     const auto lowest = static_cast<int>((std::min)(out_of_the_way, limit.rlim_cur - margin));
     try {
       os::Descriptor moved = os::Descriptor::open("cannot move a channel", [this, lowest] {
-        return ::fcntl(socket_.number(), F_DUPFD_CLOEXEC, lowest);
+        return ::fcntl(number(), F_DUPFD_CLOEXEC, lowest);
       });
-      socket_ = std::move(moved);
+      descriptor_ = std::move(moved);
     } catch (...) {  // no room: it stays where it is
     }
   }
-  const int wanted = 1 << 20;
-  ::setsockopt(socket_.number(), SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
   struct stat identity {};
-  if (::fstat(socket_.number(), &identity) == 0) {
+  if (::fstat(number(), &identity) == 0) {
     device_ = identity.st_dev;
     inode_ = identity.st_ino;
   }
 }
 
+inline WorkerChannel::WorkerChannel(os::Descriptor socket, os::Descriptor bell, SharedBlock& block,
+                                    const Arena* arena, int spin) noexcept
+    : socket_(std::move(socket)),
+      bell_(std::move(bell)),
+      arena_(arena),
+      areas_(arena, here_),
+      block_(block),
+      requests_(block.requests, block.request_bytes, SharedBlock::ring_capacity),
+      results_(block.results, block.result_bytes, SharedBlock::ring_capacity),
+      most_turns_(spin),
+      turns_(spin) {
+  const int wanted = 1 << 20;
+  ::setsockopt(socket_.number(), SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
+}
+
 inline void WorkerChannel::check_that_it_is_ours() const noexcept {
-  struct stat identity {};
-  const bool ours = here_.is_here() && ::fstat(socket_.number(), &identity) == 0 &&
-                    identity.st_dev == device_ && identity.st_ino == inode_;
-  if (!ours) ::_exit(lost_channel);
+  if (!here_.is_here() || !socket_.is_there()) ::_exit(lost_channel);
 }
 
 /// Whether the pool has read all that was written to the socket.
@@ -464,13 +482,13 @@ inline bool WorkerChannel::take(const RingMessage& message) noexcept {
   return false;
 }
 
-/// The next frame from the socket that is not just a bell.
+/// The next frame from the socket. False: the pool has closed its end.
 inline bool WorkerChannel::receive_frame(Frame& frame) {
+  check_that_it_is_ours();
   for (;;) {
     switch (assembler_.next(frame)) {
       case FrameAssembler::Result::frame:
-        if (frame.kind != FrameKind::wake) return true;
-        break;
+        return true;
       case FrameAssembler::Result::corrupt:
         ::_exit(corrupt_channel);
       case FrameAssembler::Result::incomplete:
@@ -498,33 +516,46 @@ inline bool WorkerChannel::fill() {
   }
 }
 
+/// Whether the pool has closed its end of the socket. What else may be there stays there.
+inline bool WorkerChannel::closed() const noexcept {
+  std::byte first{};
+  const ssize_t got = ::recv(socket_.number(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got == 0 || (got < 0 && errno == ECONNRESET);
+}
+
 /// Returns when there may be a request. False: the pool has closed its end.
 inline bool WorkerChannel::wait_for_request() {
   waited_ = true;
-  Frame bell;  // those that came too late; nothing else is sent without a word in the ring before
-  FrameAssembler::Result result{};
-  while ((result = assembler_.next(bell)) == FrameAssembler::Result::frame &&
-         bell.kind == FrameKind::wake) {
-  }
-  if (result != FrameAssembler::Result::incomplete) ::_exit(corrupt_channel);
   if (spin()) return true;
   ring_for_results();
   check_that_it_is_ours();
+  if (!bell_.is_there()) ::_exit(lost_channel);
   block_.worker_sleeps.store(1, std::memory_order_seq_cst);     // F1
   const bool awake = requests_.has_more();                      // F2
   const bool open = awake || sleep();                           // F3
   block_.worker_sleeps.exchange(0, std::memory_order_seq_cst);  // F5
   woken_ = !awake;
-  return open;
+  return open && (requests_.has_more() || !closed());
 }
 
-/// Waits for bytes from the socket, as fill() does. Whoever sleeps for long keeps little.
+/// Sleeps until the bell rings. False: nobody can ring it any more. Whoever sleeps for long keeps
+/// little.
 inline bool WorkerChannel::sleep() {
   constexpr std::chrono::seconds long_sleep{1};
-  while (areas_.has_much() && !os::wait_readable(socket_.number(), long_sleep)) {
+  while (areas_.has_much() && !os::wait_readable(bell_.number(), long_sleep)) {
     if (results_.all_consumed()) areas_.give_up_pages();
   }
-  return fill();
+  for (;;) {
+    char rung[16];
+    const ssize_t got = ::read(bell_.number(), rung, sizeof rung);
+    if (got >= 0) return got > 0;
+    if (errno == EAGAIN) {  // a task has made it non-blocking
+      pollfd entry{bell_.number(), POLLIN, 0};
+      ::poll(&entry, 1, -1);
+    } else if (errno != EINTR) {
+      ::_exit(lost_channel);
+    }
+  }
 }
 
 /// True when there is a request. Spins less as long as it is in vain, and keeps the processor for

@@ -26,7 +26,7 @@ struct ServerRequest {
 /// From the server.
 struct ServerReply {
   enum class Kind : std::uint32_t {
-    started,  // with the worker's channel, its pidfd and the memory that it shares
+    started,  // with the worker's socket, its bell, its pidfd and the memory that it shares
     failed,   // `code` is an errno
     ended,    // `code` is a wait status; the worker is reaped
     is_up,    // once, from a server that was started anew
@@ -37,6 +37,6 @@ struct ServerReply {
   std::int32_t code = 0;
 };
 
-inline constexpr std::size_t descriptors_of_started = 3;
+inline constexpr std::size_t descriptors_of_started = 5;
 
 }  // namespace concurrent::futures::detail::process

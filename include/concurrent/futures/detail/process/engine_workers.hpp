@@ -67,7 +67,7 @@ inline void Engine::receive_replies() {
 
 inline void Engine::worker_started(
     pid_t pid, std::array<os::Descriptor, os::max_passed_descriptors> received) {
-  auto& [socket, process, memory] = received;
+  auto& [socket, bell_read, bell_write, process, memory] = received;
   if (ending_ && begins_harmlessly()) return os::signal_process(process, SIGKILL);
   os::SharedMapping mapping;
   try {
@@ -75,7 +75,8 @@ inline void Engine::worker_started(
   } catch (const std::system_error& error) {  // its socket is closed, so that it ends
     return start_failed(error.code().value());
   }
-  PoolChannel channel(std::move(socket), std::move(mapping));
+  PoolChannel channel(std::move(socket), {std::move(bell_read), std::move(bell_write)},
+                      std::move(mapping));
   if (ending_) return channel.close();  // it ends when it sees that
   const Key key = std::exchange(next_key_, next_key_ + 2);
   WorkerRecord* worker = nullptr;

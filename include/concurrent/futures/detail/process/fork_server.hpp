@@ -146,20 +146,24 @@ inline void ForkServer::start_worker() {
   answer.reply.kind = ServerReply::Kind::failed;
   try {
     os::SocketPair channel = os::socket_pair(SOCK_STREAM);
+    os::Pipe bell = os::make_pipe();
     os::Descriptor memory = os::make_shared_memory(sizeof(SharedBlock));
     const os::SharedMapping mapping(memory, sizeof(SharedBlock));
     SharedBlock& block = *::new (mapping.begin()) SharedBlock;
     block.pool_listens.store(1, std::memory_order_relaxed);  // nobody else has it yet
     const pid_t server = ::getpid();
     const pid_t pid = os::fork_process("cannot fork a worker process", [&] {
-      os::DescriptorRegistry::instance().close_all_but({channel.second.number()});
-      begin_worker(std::move(channel.second), block, server, setup_);
+      os::DescriptorRegistry::instance().close_all_but(
+          {channel.second.number(), bell.read_end.number()});
+      begin_worker(std::move(channel.second), std::move(bell.read_end), block, server, setup_);
     });
     workers_.push_back(pid);
     answer.reply = {ServerReply::Kind::started, pid, 0};
     answer.descriptors[0] = std::move(channel.first);
-    answer.descriptors[1] = os::open_process(pid);
-    answer.descriptors[2] = std::move(memory);
+    answer.descriptors[1] = std::move(bell.read_end);
+    answer.descriptors[2] = std::move(bell.write_end);
+    answer.descriptors[3] = os::open_process(pid);
+    answer.descriptors[4] = std::move(memory);
   } catch (const std::system_error& error) {
     // A worker that was forked, but cannot be watched, finds its channel closed and ends.
     answer.descriptors = {};

@@ -23,7 +23,7 @@ enum class FrameKind : std::uint32_t {
   value,               // from the worker: what the task returned
   error,               // from the worker: what the task threw
   unreadable,          // from the worker, which ends: why the arguments could not be read
-  wake,                // to one who sleeps: there is something in the ring; no payload
+  wake,                // from the worker: there is something in the ring; no payload
   // In the ring of requests only:
   revocable_task,  // a task that waits behind another, and may be revoked
   large_task,      // no payload: the task's frame follows in the socket

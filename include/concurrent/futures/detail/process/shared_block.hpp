@@ -13,11 +13,11 @@
 
 namespace concurrent::futures::detail::process {
 
-/// Protocol, sleeping (a flag for each side; the bell is a frame in the worker's socket, so that a
-/// sleeper sees the end of the other process too)
+/// Protocol, sleeping (a flag for each side; the worker's bell is a pipe, the pool's a frame in the
+/// worker's socket, so that a sleeper sees the end of the other process too)
 ///   sleeper  F1 store flag = 1                  "I shall sleep"
 ///            F2 look into the ring once more    (R1); not empty: F5 instead of sleeping
-///            F3 sleep on the socket
+///            F3 sleep on the pipe or the socket
 ///            F5 exchange flag = 0
 ///   other    F4 after W3: load flag; 1: exchange flag = 0, and who got the 1 rings
 ///   Proof    F1, F2, W3 and F4 are sequentially consistent. If F2 comes before W3 in their order,

@@ -151,7 +151,9 @@ inline void become_fork_server(int argc, const char* const* argv) {
     register_own_exceptions();
     char nothing = 0;
     os::Received told = os::receive_with_descriptors(control.number(), &nothing, sizeof nothing);
-    auto& [parent, setup_memory, arena_memory] = told.descriptors;
+    os::Descriptor& parent = told.descriptors[0];
+    const os::Descriptor& setup_memory = told.descriptors[1];
+    const os::Descriptor& arena_memory = told.descriptors[2];
     if (!parent || !setup_memory) os::throw_errno(EMFILE, "a setup has not arrived");
     WorkerSetup setup = read_setup(setup_memory, static_cast<bool>(arena_memory));
     const Arena arena(arena_memory);

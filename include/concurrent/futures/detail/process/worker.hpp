@@ -56,8 +56,9 @@ struct WorkerSetup {
 /// The loop of one worker. `[[noreturn]] run()`, because a worker never goes back into the program.
 class Worker {
  public:
-  Worker(os::Descriptor channel, SharedBlock& block, const WorkerSetup& setup)
-      : channel_(std::move(channel), block, setup.arena, setup.spin), setup_(setup) {
+  Worker(os::Descriptor socket, os::Descriptor bell, SharedBlock& block, const WorkerSetup& setup)
+      : channel_(std::move(socket), std::move(bell), block, setup.arena, setup.spin),
+        setup_(setup) {
     reply_.draw_from(&channel_.areas());
   }
 
@@ -154,15 +155,15 @@ class Worker {
 
 /// What a fresh worker does before anything else. Its handlers are as the server has reset them,
 /// its signals blocked, and it has no standard input.
-[[noreturn]] inline void begin_worker(os::Descriptor channel, SharedBlock& block, pid_t server,
-                                      const WorkerSetup& setup) {
+[[noreturn]] inline void begin_worker(os::Descriptor socket, os::Descriptor bell,
+                                      SharedBlock& block, pid_t server, const WorkerSetup& setup) {
   ::setpgid(0, 0);  // what the tasks start can be ended with the worker
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != server) ::_exit(EXIT_FAILURE);
   os::exit_without_the_parents_handlers();
   os::unblock_all_signals();
   try {
-    Worker(std::move(channel), block, setup).run();
+    Worker(std::move(socket), std::move(bell), block, setup).run();
   } catch (...) {
     ::_exit(WorkerChannel::out_of_memory);
   }
