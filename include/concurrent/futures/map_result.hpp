@@ -90,7 +90,8 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
 
   /// Waits for all elements and drops their results. @throws what the first failing element threw.
   void wait()&& {
-    for (auto at = begin(); at != end(); ++at) static_cast<void>(*at);
+    static_cast<void>(begin());
+    for_each_run([](Stored*, Stored*) {});
   }
 
  private:
@@ -128,7 +129,9 @@ class [[nodiscard("a map whose results are not looked at hides its exceptions")]
   template <class Consume>
   void for_each_run(Consume consume);
   [[nodiscard]] std::size_t count_left() const;
-  void wait_together(std::size_t chunks, std::chrono::microseconds moment);
+  static detail::StateBase& state_of(const Ticket& ticket);
+  void wait_together(std::size_t tasks, std::chrono::microseconds moment);
+  void wait_for_many(detail::Deadline::Clock::time_point begin);
   [[nodiscard]] bool can_receive() const;
   void receive(Stored * out);
   void cancel_rest() noexcept;
@@ -272,7 +275,9 @@ void MapResult<R>::load() {
 /// Waits for the outcomes of the chunk at next_, and takes them.
 template <class R>
 void MapResult<R>::load_chunk() {
-  wait_together(32, std::chrono::microseconds(200));
+  if (chunksize_chosen_ && !tickets_[next_].chunk.done()) {
+    wait_together(32, std::chrono::microseconds(200));
+  }
   // Moved out of a named handle, since a chunk that failed as a whole throws for each element.
   Future<detail::MapOutcomes<R>> chunk = tickets_[next_].chunk;
   outcomes_ = std::move(chunk).result(time_left());
@@ -282,18 +287,31 @@ void MapResult<R>::load_chunk() {
   open_run();
 }
 
-/// Many chunks of quick elements are waited for together: a wait of its own for each would cost
-/// more than the elements. Only for a moment, as the one at next_ may be the last for long.
 template <class R>
-void MapResult<R>::wait_together(std::size_t chunks, std::chrono::microseconds moment) {
-  if (!chunksize_chosen_ || !deadline_.never() || detail::current_helper != nullptr) return;
-  if (tickets_[next_].chunk.done()) return;
+detail::StateBase& MapResult<R>::state_of(const Ticket& ticket) {
+  detail::StateBase* const chunk = detail::FutureAccess::peek(ticket.chunk);
+  return chunk != nullptr ? *chunk : *detail::FutureAccess::peek(ticket.single);
+}
+
+/// Waits for more tasks than the one at next_, but no longer than for a moment, as that one may be
+/// the last for long: to be woken up for each costs more than a quick one does.
+template <class R>
+void MapResult<R>::wait_together(std::size_t tasks, std::chrono::microseconds moment) {
+  if (!deadline_.never() || feeder_ != nullptr || detail::current_helper != nullptr) return;
   const std::size_t left = tickets_.size() - 1 - next_;
-  const Future<detail::MapOutcomes<R>>& later =
-      tickets_[next_ + (chunks < left ? chunks : left)].chunk;
-  if (detail::FutureAccess::peek(later) == nullptr) return;
-  detail::FutureAccess::state(later).wait(
-      detail::Deadline(detail::Deadline::Clock::now() + moment));
+  state_of(tickets_[next_ + (tasks < left ? tasks : left)])
+      .wait(detail::Deadline(detail::Deadline::Clock::now() + moment));
+}
+
+/// The same for one who wants all results, since `begin`. A failure, which ends it, is noticed late
+/// by an eighth of the time that has passed.
+template <class R>
+void MapResult<R>::wait_for_many(detail::Deadline::Clock::time_point begin) {
+  if (state_of(tickets_[next_]).done()) return;
+  constexpr std::chrono::microseconds least(1000);
+  const auto passed =
+      std::chrono::duration_cast<std::chrono::microseconds>(detail::Deadline::Clock::now() - begin);
+  wait_together(256, passed / 8 < least ? least : passed / 8);
 }
 
 template <class R>
@@ -347,8 +365,12 @@ template <class R>
 template <class Consume>
 void MapResult<R>::for_each_run(Consume consume) {
   begun_ = true;
+  const auto begin = detail::Deadline::Clock::now();
   while (!exhausted()) {
-    if (at_ == run_end_) load();
+    if (at_ == run_end_) {
+      wait_for_many(begin);
+      load();
+    }
     consume(at_, run_end_);
     at_ = run_end_;
     end_run();
@@ -426,14 +448,15 @@ void MapResult<R>::receive(Stored* out) {
   begun_ = true;
   if constexpr (detail::can_be_delivered<R>) {
     destination_->set(out);
+    const auto begin = detail::Deadline::Clock::now();
     try {
       for (; next_ < tickets_.size(); out += tickets_[next_++].count) {
+        wait_for_many(begin);
         Ticket& ticket = tickets_[next_];
         if (detail::FutureAccess::peek(ticket.chunk) == nullptr) {
           *out = std::move(ticket.single).result();
           continue;
         }
-        wait_together(256, std::chrono::microseconds(1000));
         outcomes_ = Future<detail::MapOutcomes<R>>(ticket.chunk).result();
         if (!outcomes_.errors.empty()) std::rethrow_exception(outcomes_.errors.front().error);
         if (outcomes_.delivered) continue;
