@@ -450,6 +450,17 @@ TEST_CASE("a buffered map whose executor is gone says so when it would submit mo
   CHECK_THROWS_AS(++at, ShutdownError);
 }
 
+TEST_CASE("a buffered map over a view that is exhausted does without its executor") {
+  const std::vector<int> numbers = first_numbers(3);
+  auto pool = std::make_unique<ThreadPoolExecutor>(1);
+  auto results = pool->map(
+      MapOptions{.buffersize = 3}, [](int value) { return value; }, std::span(numbers));
+  pool.reset();
+  std::vector<int> found;
+  for (const int value : results) found.push_back(value);
+  CHECK(found == numbers);
+}
+
 TEST_CASE("results of a map outlive its executor") {
   std::optional<MapResult<int>> results;
   {
@@ -490,7 +501,7 @@ class CountingExecutor : public ExecutorInterface<CountingExecutor> {
 
 }  // namespace
 
-TEST_CASE("no chunk of a long map shares a cache line of results with another") {
+TEST_CASE("the chunks of a long map begin as well aligned as the whole") {
   constexpr int in_a_line = 64;  // of the smallest elements
   CountingExecutor executor;
   std::vector<int> first_of_task;

@@ -76,17 +76,18 @@ struct Channel {
     concurrent::detail::os::SharedMapping mapping(memory, sizeof(SharedBlock));
     workers_mapping = concurrent::detail::os::SharedMapping(memory, sizeof(SharedBlock));
     ::new (mapping.begin()) SharedBlock;
-    concurrent::detail::os::Pipe bell = concurrent::detail::os::make_pipe();
-    concurrent::detail::os::Descriptor workers_end = concurrent::detail::os::Descriptor::open(
-        "cannot duplicate a bell",
-        [&bell] { return ::fcntl(bell.read_end.number(), F_DUPFD_CLOEXEC, 3); });
-    pool = PoolChannel(std::move(sockets.first), std::move(bell), std::move(mapping));
-    worker = std::make_unique<WorkerChannel>(std::move(sockets.second), std::move(workers_end),
+    concurrent::detail::os::Bell bell = concurrent::detail::os::make_bell();
+    inherited_rope = concurrent::detail::os::Descriptor::open("cannot duplicate a rope", [&bell] {
+      return ::fcntl(bell.rope.end().number(), F_DUPFD_CLOEXEC, 3);
+    });
+    pool = PoolChannel(std::move(sockets.first), std::move(bell.rope), std::move(mapping));
+    worker = std::make_unique<WorkerChannel>(std::move(sockets.second), std::move(bell.heard),
                                              block(), nullptr, 200);
   }
   SharedBlock& block() const { return SharedBlock::of(workers_mapping); }
 
   concurrent::detail::os::SharedMapping workers_mapping;
+  concurrent::detail::os::Descriptor inherited_rope;  // as a child that the program forks has it
   PoolChannel pool;
   std::unique_ptr<WorkerChannel> worker;
 };
@@ -307,6 +308,25 @@ TEST_CASE("two threads pass many messages through a small ring") {
   }
   reads.join();
   CHECK(wrong == 0);
+}
+
+TEST_CASE("a worker sees the end of its channel, also if that was full and others can ring") {
+  for (const bool full : {false, true}) {
+    Channel channel;
+    std::uint64_t sent = 0;
+    for (const std::size_t size : {4000U, 0U}) {  // so that not even a goodbye finds room
+      const ByteBuffer request = request_of(std::string(size, 'x'));
+      while (full && channel.pool.has_room(request)) {
+        channel.pool.append_revocable(request, ++sent);
+        REQUIRE(channel.pool.publish());
+      }
+    }
+    channel.pool.close();
+    std::uint64_t received = 0;
+    Frame frame;
+    while (channel.worker->receive(frame)) ++received;  // if anybody hangs, it is this thread
+    CHECK(received == sent);
+  }
 }
 
 TEST_CASE("small and large requests arrive in order, and wake a worker that sleeps") {

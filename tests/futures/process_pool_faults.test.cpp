@@ -25,7 +25,6 @@ using support::matchers::contains;
 
 namespace {
 
-/// The sockets of this process: in a worker, its channel is among them.
 std::vector<int> descriptors_of_kind(mode_t wanted) {
   std::vector<int> found;
   for (int number = 3; number < 4096; ++number) {
@@ -34,8 +33,15 @@ std::vector<int> descriptors_of_kind(mode_t wanted) {
   }
   return found;
 }
+/// In a worker, its channel is among them.
 std::vector<int> sockets() { return descriptors_of_kind(S_IFSOCK); }
 std::vector<int> pipes() { return descriptors_of_kind(S_IFIFO); }
+/// What a worker sleeps on, given the pipes of the program.
+std::vector<int> bell_beside(const std::vector<int>& of_the_program) {
+  std::vector<int> found = pipes();
+  for (const int pipe : of_the_program) std::erase(found, pipe);
+  return found;
+}
 
 struct FailsToWrite {
   int value = 0;
@@ -300,15 +306,18 @@ TEST_CASE("a task that closes its channel and goes on is ended") {
 }
 
 TEST_CASE("a task that closes what its worker sleeps on loses the worker, and nobody hangs") {
+  const std::vector<int> of_the_program = pipes();
   ProcessPoolExecutor executor({.max_workers = 1});
-  const auto closing = executor.submit([] {
-    for (const int pipe : pipes()) ::close(pipe);
-    return 1;
-  });
+  const auto closing = executor.submit(
+      [](const std::vector<int>& others) {
+        for (const int pipe : bell_beside(others)) ::close(pipe);
+        return 1;
+      },
+      of_the_program);
   CHECK(closing.result() == 1);
   CHECK(within(10s, [&] {
     try {
-      executor.submit(square, 2).result();
+      executor.submit(square, 2).result(10s);
       return false;
     } catch (const BrokenProcessPool&) {
       return true;
@@ -317,14 +326,19 @@ TEST_CASE("a task that closes what its worker sleeps on loses the worker, and no
 }
 
 TEST_CASE("a task that makes what its worker sleeps on non-blocking does not disturb it") {
+  const std::vector<int> of_the_program = pipes();
   ProcessPoolExecutor executor({.max_workers = 1});
-  executor
-      .submit([] {
-        for (const int pipe : pipes()) ::fcntl(pipe, F_SETFL, O_NONBLOCK);
-      })
-      .result();
+  const auto setting = executor.submit(
+      [](const std::vector<int>& others) {
+        for (const int pipe : bell_beside(others)) {
+          ::fcntl(pipe, F_SETFL, ::fcntl(pipe, F_GETFL) | O_NONBLOCK);
+        }
+        return ::getpid();
+      },
+      of_the_program);
+  const pid_t worker = setting.result();
   for (int i = 0; i < 20; ++i) {
-    std::this_thread::sleep_for(2ms);
+    REQUIRE(within(10s, [worker] { return sleeps(worker); }));
     CHECK(executor.submit(square, i).result() == i * i);
   }
 }
@@ -332,13 +346,13 @@ TEST_CASE("a task that makes what its worker sleeps on non-blocking does not dis
 TEST_CASE("a pool ends although a child of the program has inherited its descriptors") {
   pid_t child = 0;
   {
-    ProcessPoolExecutor executor({.max_workers = 2});
-    CHECK(executor.submit(square, 2).result() == 4);
+    ProcessPoolExecutor executor({.max_workers = 1});
+    const pid_t worker = executor.submit(pid_of_worker).result();
     child = ::fork();
     if (child == 0) {
       for (;;) ::pause();
     }
-    std::this_thread::sleep_for(5ms);
+    REQUIRE(within(10s, [worker] { return sleeps(worker); }));
   }
   CHECK(::kill(child, 0) == 0);
   ::kill(child, SIGKILL);

@@ -20,6 +20,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "process_pool_support.hpp"
@@ -160,6 +161,38 @@ TEST_CASE("a worker has no descriptor of the library but its channel") {
   CHECK(in_worker.size() == 2);
   CHECK(in_worker.begin()->second.starts_with("socket:"));
   CHECK(in_worker.rbegin()->second.starts_with("pipe:"));
+}
+
+TEST_CASE("more descriptors on their way than a user may have break nothing") {
+  if (needs_descriptors) {
+    WARN("not tested: UBSan needs descriptors itself");
+    return;
+  }
+  const SharedBoard shared;
+  const ChildResult child = run_in_child([] {
+    constexpr int workers = 24;
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    const rlim_t before =
+        std::exchange(limit.rlim_cur, static_cast<rlim_t>(descriptors().rbegin()->first) + 60);
+    ::setrlimit(RLIMIT_NOFILE, &limit);                     // the fork server's from now on
+    if (::getuid() == 0 && ::setuid(65534) != 0) return 1;  // root may do anything
+    ProcessPoolExecutor executor({.max_workers = workers});
+    limit.rlim_cur = before;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    const auto meet = [] {  // each in a worker of its own
+      ++board()->flag[0];
+      while (board()->flag[0] < workers) ::usleep(1000);
+    };
+    const auto first = executor.submit([] {});
+    // Nobody receives meanwhile.
+    first.add_done_callback([](const Future<void>&) { ::usleep(300'000); });
+    std::vector<Future<void>> tasks;
+    for (int i = 0; i < workers; ++i) tasks.push_back(executor.submit(meet));
+    for (const auto& task : tasks) task.result();
+    return 0;
+  });
+  CHECK(is_quiet(child.status));
 }
 
 TEST_CASE("running out of descriptors is an exception that says so, and nothing is left") {

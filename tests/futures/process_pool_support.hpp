@@ -89,13 +89,18 @@ inline std::size_t thread_count() {
   return count;
 }
 
+/// What the system says of a process, as ps shows it: 'R', 'S', 'Z' and others; 'X' for none.
+inline char state_of(pid_t pid) {
+  const std::string stat = text_of("/proc/" + std::to_string(pid) + "/stat");
+  const auto after_name = stat.rfind(')');
+  return after_name == std::string::npos ? 'X' : stat.at(after_name + 2);
+}
 /// True when there is no such process, or only its zombie.
 inline bool gone(pid_t pid) {
-  const std::string stat = text_of("/proc/" + std::to_string(pid) + "/stat");
-  if (stat.empty()) return true;
-  const auto after_name = stat.rfind(')');
-  return after_name == std::string::npos || stat.at(after_name + 2) == 'Z';
+  const char state = state_of(pid);
+  return state == 'X' || state == 'Z';
 }
+inline bool sleeps(pid_t pid) { return state_of(pid) == 'S'; }
 
 template <class Condition>
 bool within(std::chrono::milliseconds limit, Condition&& condition) {

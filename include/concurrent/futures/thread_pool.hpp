@@ -130,10 +130,10 @@ class ThreadPoolExecutor : public ExecutorInterface<ThreadPoolExecutor> {
 
   /// So map reads views (std::span, std::views::iota) where they lie.
   static constexpr bool runs_in_this_process = true;
+  /// From map.
+  void rouse(detail::MapSubmitted what) noexcept { core_->rouse(what.tasks); }
 
  private:
-  friend struct detail::ExecutorAccess;
-  void rouse() noexcept { core_->rouse(); }
   static std::size_t checked(std::size_t max_workers);
   static detail::ThreadPoolCore::Settings settings_of(Options options);
   struct NoOptions {};

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Pairs of connected local sockets, descriptors that travel through them, and pipes.
+// Pairs of connected local sockets, and descriptors that travel through them.
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -31,24 +29,6 @@ inline SocketPair socket_pair(int type) {
   if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     throw_errno(errno, "cannot make a socket pair");
   }
-  return {Descriptor::adopt(ends[0]), Descriptor::adopt(ends[1])};
-}
-
-/// What wakes a sleeping process at least cost: writing to a pipe and being woken by it takes half
-/// of what it takes with a socket.
-struct Pipe {
-  Descriptor read_end;
-  Descriptor write_end;
-};
-
-/// A pipe, closed on exec, to which nobody waits to write. @throws std::system_error
-inline Pipe make_pipe() {
-  DescriptorRegistry& registry = DescriptorRegistry::instance();
-  const auto lock = registry.lock();
-  registry.reserve(2);
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw_errno(errno, "cannot make a pipe");
-  ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
   return {Descriptor::adopt(ends[0]), Descriptor::adopt(ends[1])};
 }
 

@@ -58,6 +58,8 @@ class MapFeederBase {
   static constexpr std::size_t most_chunks = 1024;
   /// Whether chunks read their elements from the ranges when they run.
   [[nodiscard]] virtual bool reads_in_place() const { return false; }
+  /// By the constructor of the result range, for what it has submitted.
+  virtual void submitted(std::size_t tasks) = 0;
 };
 
 /// An executor whose tasks run in this process, so that they can read a view where it lies.
@@ -66,13 +68,10 @@ concept runs_in_this_process = requires {
   requires Executor::runs_in_this_process;
 };
 
-/// What map may ask of the executors of this library.
-struct ExecutorAccess {
-  /// Wakes the workers for what was submitted, all at once.
-  template <class Executor>
-  static auto rouse(Executor& executor) -> decltype(executor.rouse()) {
-    return executor.rouse();
-  }
+/// What map says to the executors of this library that take it: so many tasks were submitted in one
+/// go, each of which is worth a worker.
+struct MapSubmitted {
+  std::size_t tasks = 0;
 };
 
 /// A range whose iterators are good without it, at any place.
@@ -159,12 +158,7 @@ struct MapSource {
     }
 
     bool submit(std::size_t count, MapTicket<R>& ticket) override {
-      if (!has_element()) {
-        if constexpr (in_place && requires { ExecutorAccess::rouse(executor_); }) {
-          ExecutorAccess::rouse(executor_);
-        }
-        return false;
-      }
+      if (!has_element()) return false;
       if (!alive_->alive()) throw ShutdownError();
       if (count == 1) {
         ticket.count = 1;
@@ -188,6 +182,11 @@ struct MapSource {
       return most;
     }
     [[nodiscard]] bool reads_in_place() const override { return in_place; }
+    void submitted(std::size_t tasks) override {
+      if constexpr (in_place && requires { executor_.rouse(MapSubmitted{tasks}); }) {
+        executor_.rouse(MapSubmitted{tasks});
+      }
+    }
 
    private:
     static constexpr bool in_place =

@@ -195,9 +195,9 @@ class ThreadPoolCore final {
   void submit(StateBase& task);
   static void drop_refused(StateBase& task, int references) noexcept;
   [[noreturn]] void refuse() const;
-  /// Wakes as many workers as there are processors for what is queued, where `submit` has the first
-  /// one wake the second: for many tasks of which each is worth a worker.
-  void rouse() noexcept;
+  /// Wakes workers for so many tasks that were just submitted, as many as there are processors,
+  /// where `submit` has the first one wake the second: for tasks of which each is worth a worker.
+  void rouse(std::size_t tasks) noexcept;
 
   void shutdown(bool wait);
   void close_and_cancel() noexcept;

@@ -520,8 +520,8 @@ inline void ThreadPoolCore::notify() noexcept {
   if (started_.load(std::memory_order_relaxed) < settings_.max_workers) start_worker();
 }
 
-inline void ThreadPoolCore::rouse() noexcept {
-  for (;;) {
+inline void ThreadPoolCore::rouse(std::size_t tasks) noexcept {
+  for (std::size_t woken = 1; woken < tasks; ++woken) {  // submit has woken the first one
     const std::size_t sleeping = sleepers_.sleeping();
     const std::size_t awake = live_.load(std::memory_order_seq_cst) - sleeping;
     // A worker that left meanwhile may make it less than nothing, which is a lot: it is the end.

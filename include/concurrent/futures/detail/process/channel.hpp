@@ -7,6 +7,7 @@
 // This file is all that knows how bytes travel.
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,10 +17,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <concurrent/detail/os/bell.hpp>
 #include <concurrent/detail/os/descriptor.hpp>
+#include <concurrent/detail/os/kept_descriptor.hpp>
 #include <concurrent/detail/os/process.hpp>
 #include <concurrent/detail/os/shared_memory.hpp>
-#include <concurrent/detail/os/socket.hpp>
 #include <concurrent/futures/detail/process/active_wait.hpp>
 #include <concurrent/futures/detail/process/frame.hpp>
 #include <concurrent/futures/detail/process/message_areas.hpp>
@@ -53,7 +55,7 @@ class PoolChannel {
   };
 
   PoolChannel() = default;
-  PoolChannel(os::Descriptor socket, os::Pipe bell, os::SharedMapping memory)
+  PoolChannel(os::Descriptor socket, os::BellRope bell, os::SharedMapping memory)
       : socket_(std::move(socket)), bell_(std::move(bell)), memory_(std::move(memory)) {
     SharedBlock& shared = block();
     requests_ = RingWriter(shared.requests, shared.request_bytes, SharedBlock::ring_capacity);
@@ -103,7 +105,7 @@ class PoolChannel {
   /// Wakes the worker if it sleeps, after sending; whether it did. F4
   bool wake_worker() noexcept {
     if (!SharedBlock::has_to_ring(block().worker_sleeps)) return false;
-    ring();
+    bell_.ring();
     return true;
   }
 
@@ -147,7 +149,7 @@ class PoolChannel {
   void close() noexcept {
     if (requests_.reserve(0) != nullptr) put(FrameKind::leave, 0, {});  // seen sooner
     ::shutdown(socket_.number(), SHUT_RDWR);
-    ring();  // who sleeps looks at both
+    bell_.ring();  // who sleeps looks at both
     *this = PoolChannel();
   }
 
@@ -165,10 +167,9 @@ class PoolChannel {
     append(kind, ticket, payload);
     requests_.publish();
   }
-  void ring() noexcept;
 
   os::Descriptor socket_;
-  os::Pipe bell_;  // both ends, as writing to a pipe that nobody can read would raise SIGPIPE
+  os::BellRope bell_;
   os::SharedMapping memory_;
   RingWriter requests_;
   RingReader results_;
@@ -177,34 +178,17 @@ class PoolChannel {
   FrameAssembler assembler_;
 };
 
-/// A descriptor of a worker, moved out of the way of tasks that close all descriptors up to 1024.
-class KeptDescriptor {
- public:
-  explicit KeptDescriptor(os::Descriptor descriptor) noexcept;
-
-  [[nodiscard]] int number() const noexcept { return descriptor_.number(); }
-  /// Whether it is still what it was.
-  [[nodiscard]] bool is_there() const noexcept {
-    struct stat now {};
-    return ::fstat(number(), &now) == 0 && now.st_dev == device_ && now.st_ino == inode_;
-  }
-
- private:
-  os::Descriptor descriptor_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
-};
-
 /// The worker's end, which waits.
 ///
-/// A task may close any descriptor, write to it, or fork. Before each use of the socket it is made
-/// sure that it is still the channel, and before each use of anything that this is still the
-/// worker. The outcome of a task that ran long enough to have done something to the socket is sent
-/// only if that is still the channel, and behind whatever the task may have written there: then the
-/// pool meets that first. (What a shorter one did is found out at the next use.)
+/// A task may close any descriptor, write to it, or fork. Before each use of the socket, and before
+/// sleeping on the bell, it is made sure that it is still that, and before each use of anything
+/// that this is still the worker. The outcome of a task that ran long enough to have done something
+/// to the socket is sent only if that is still the channel, and behind whatever the task may have
+/// written there: then the pool meets that first. (What a shorter one did is found out at the next
+/// use.)
 class WorkerChannel {
  public:
-  /// `bell`: what the pool writes to when it has something for one who sleeps.
+  /// `bell`: what the pool rings when it has something for one who sleeps.
   /// `spin`: how many turns to wait actively before sleeping.
   WorkerChannel(os::Descriptor socket, os::Descriptor bell, SharedBlock& block, const Arena* arena,
                 int spin) noexcept;
@@ -257,8 +241,8 @@ class WorkerChannel {
   /// A task as short as this has hardly called the system.
   static constexpr std::uint64_t too_short_for_harm = 2 * os::ticks_in_a_microsecond;
 
-  KeptDescriptor socket_;
-  KeptDescriptor bell_;
+  os::KeptDescriptor socket_;
+  os::KeptDescriptor bell_;
   std::uint64_t received_ = 0;  // when the task began, in ticks
   bool waited_ = true;          // since the one before
   bool woken_ = false;          // and has not waited since
@@ -321,12 +305,6 @@ inline void PoolChannel::append_revocable(const ByteBuffer& request,
   append(FrameKind::revocable_task, ticket, request.bytes().subspan(header_size));
 }
 
-inline void PoolChannel::ring() noexcept {
-  // A full pipe wakes it, too.
-  while (::write(bell_.write_end.number(), "", 1) < 0 && errno == EINTR) {
-  }
-}
-
 inline void PoolChannel::pump_out() noexcept {
   while (!unsent_.empty()) {
     const ByteBuffer& first = unsent_.front();
@@ -365,28 +343,6 @@ PoolChannel::Status PoolChannel::pump_in(Receive&& receive, bool drain) {
     if (static_cast<std::size_t>(got) < room.size() && !drain) return Status::open;
   }
   return Status::open;
-}
-
-inline KeptDescriptor::KeptDescriptor(os::Descriptor descriptor) noexcept
-    : descriptor_(std::move(descriptor)) {
-  constexpr rlim_t out_of_the_way = 1025;
-  constexpr rlim_t margin = 16;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > margin) {
-    const auto lowest = static_cast<int>((std::min)(out_of_the_way, limit.rlim_cur - margin));
-    try {
-      os::Descriptor moved = os::Descriptor::open("cannot move a channel", [this, lowest] {
-        return ::fcntl(number(), F_DUPFD_CLOEXEC, lowest);
-      });
-      descriptor_ = std::move(moved);
-    } catch (...) {  // no room: it stays where it is
-    }
-  }
-  struct stat identity {};
-  if (::fstat(number(), &identity) == 0) {
-    device_ = identity.st_dev;
-    inode_ = identity.st_ino;
-  }
 }
 
 inline WorkerChannel::WorkerChannel(os::Descriptor socket, os::Descriptor bell, SharedBlock& block,
@@ -545,17 +501,7 @@ inline bool WorkerChannel::sleep() {
   while (areas_.has_much() && !os::wait_readable(bell_.number(), long_sleep)) {
     if (results_.all_consumed()) areas_.give_up_pages();
   }
-  for (;;) {
-    char rung[16];
-    const ssize_t got = ::read(bell_.number(), rung, sizeof rung);
-    if (got >= 0) return got > 0;
-    if (errno == EAGAIN) {  // a task has made it non-blocking
-      pollfd entry{bell_.number(), POLLIN, 0};
-      ::poll(&entry, 1, -1);
-    } else if (errno != EINTR) {
-      ::_exit(lost_channel);
-    }
-  }
+  return os::wait_for_bell(bell_.number());
 }
 
 /// True when there is a request. Spins less as long as it is in vain, and keeps the processor for

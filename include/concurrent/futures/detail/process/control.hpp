@@ -26,7 +26,8 @@ struct ServerRequest {
 /// From the server.
 struct ServerReply {
   enum class Kind : std::uint32_t {
-    started,  // with the worker's socket, its bell, its pidfd and the memory that it shares
+    started,  // with `code` descriptors: the worker's socket, its pidfd, the memory that it shares,
+              // and the rope of its bell, which may be two
     failed,   // `code` is an errno
     ended,    // `code` is a wait status; the worker is reaped
     is_up,    // once, from a server that was started anew
@@ -37,6 +38,7 @@ struct ServerReply {
   std::int32_t code = 0;
 };
 
-inline constexpr std::size_t descriptors_of_started = 5;
+inline constexpr std::size_t least_descriptors_of_started = 4;
+inline constexpr std::size_t most_descriptors_of_started = 5;
 
 }  // namespace concurrent::futures::detail::process

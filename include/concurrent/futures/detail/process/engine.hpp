@@ -269,6 +269,7 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   void request_workers(std::size_t wanted);
   bool tell_server(const ServerRequest& request) noexcept;
   void receive_replies();
+  static bool all_have_come(const ServerReply& reply, const os::Received& received) noexcept;
   void worker_started(pid_t pid, std::array<os::Descriptor, os::max_passed_descriptors> received);
   void start_failed(int error);
   void worker_ended(pid_t pid, std::optional<int> status);

@@ -41,7 +41,7 @@ inline void Engine::receive_replies() {
     switch (reply.kind) {
       case ServerReply::Kind::started:
         --requested_;
-        if (received.descriptors.back()) {
+        if (all_have_come(reply, received)) {
           worker_started(reply.pid, std::move(received.descriptors));
         } else {
           start_failed(EMFILE);  // this process could not take its descriptors
@@ -65,17 +65,25 @@ inline void Engine::receive_replies() {
   }
 }
 
+/// Those for which this process has no room do not come.
+inline bool Engine::all_have_come(const ServerReply& reply, const os::Received& received) noexcept {
+  const auto count = static_cast<std::size_t>(reply.code);
+  return count >= least_descriptors_of_started && count <= received.descriptors.size() &&
+         received.descriptors[count - 1];
+}
+
 inline void Engine::worker_started(
     pid_t pid, std::array<os::Descriptor, os::max_passed_descriptors> received) {
-  auto& [socket, bell_read, bell_write, process, memory] = received;
+  auto& [socket, process, memory, bell, bell_keeper] = received;
   if (ending_ && begins_harmlessly()) return os::signal_process(process, SIGKILL);
   os::SharedMapping mapping;
   try {
     mapping = os::SharedMapping(memory, sizeof(SharedBlock));
-  } catch (const std::system_error& error) {  // its socket is closed, so that it ends
+  } catch (const std::system_error& error) {
+    os::signal_process(process, SIGKILL);
     return start_failed(error.code().value());
   }
-  PoolChannel channel(std::move(socket), {std::move(bell_read), std::move(bell_write)},
+  PoolChannel channel(std::move(socket), {std::move(bell), std::move(bell_keeper)},
                       std::move(mapping));
   if (ending_) return channel.close();  // it ends when it sees that
   const Key key = std::exchange(next_key_, next_key_ + 2);

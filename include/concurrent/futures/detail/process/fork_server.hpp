@@ -45,7 +45,7 @@ class ForkServer {
  private:
   struct Outgoing {
     ServerReply reply;
-    std::array<os::Descriptor, descriptors_of_started> descriptors;
+    std::array<os::Descriptor, most_descriptors_of_started> descriptors;
   };
 
   void receive_requests();
@@ -67,6 +67,7 @@ class ForkServer {
   std::deque<Outgoing> outgoing_;
   bool pool_has_left_ = false;
   bool pool_said_so_ = false;
+  bool too_many_on_their_way_ = false;  // descriptors of this user, more than the system allows
 };
 
 /// What a fresh fork server does. Its handlers are reset and its signals blocked.
@@ -102,11 +103,13 @@ inline void ForkServer::run() {
   });
   for (;;) {
     if ((pool_has_left_ || pool_said_so_) && workers_.empty() && outgoing_.empty()) end();
-    const auto control_events = static_cast<short>(outgoing_.empty() ? POLLIN : POLLIN | POLLOUT);
+    const bool waits_to_send = !outgoing_.empty() && !too_many_on_their_way_;
+    const auto control_events = static_cast<short>(waits_to_send ? POLLIN | POLLOUT : POLLIN);
     std::array<pollfd, 3> ready{{{pool_has_left_ ? -1 : control_.number(), control_events, 0},
                                  {parent_.number(), POLLIN, 0},
                                  {children_.number(), POLLIN, 0}}};
-    if (::poll(ready.data(), ready.size(), -1) < 0) continue;
+    constexpr int a_while = 5;  // ms; nothing tells when others have received theirs
+    if (::poll(ready.data(), ready.size(), too_many_on_their_way_ ? a_while : -1) < 0) continue;
     if (ready[1].revents != 0) follow_the_parent();
     if (ready[2].revents != 0) bury_the_dead();
     if (ready[0].revents != 0) receive_requests();
@@ -146,7 +149,7 @@ inline void ForkServer::start_worker() {
   answer.reply.kind = ServerReply::Kind::failed;
   try {
     os::SocketPair channel = os::socket_pair(SOCK_STREAM);
-    os::Pipe bell = os::make_pipe();
+    os::Bell bell = os::make_bell();
     os::Descriptor memory = os::make_shared_memory(sizeof(SharedBlock));
     const os::SharedMapping mapping(memory, sizeof(SharedBlock));
     SharedBlock& block = *::new (mapping.begin()) SharedBlock;
@@ -154,16 +157,17 @@ inline void ForkServer::start_worker() {
     const pid_t server = ::getpid();
     const pid_t pid = os::fork_process("cannot fork a worker process", [&] {
       os::DescriptorRegistry::instance().close_all_but(
-          {channel.second.number(), bell.read_end.number()});
-      begin_worker(std::move(channel.second), std::move(bell.read_end), block, server, setup_);
+          {channel.second.number(), bell.heard.number()});
+      begin_worker(std::move(channel.second), std::move(bell.heard), block, server, setup_);
     });
     workers_.push_back(pid);
     answer.reply = {ServerReply::Kind::started, pid, 0};
     answer.descriptors[0] = std::move(channel.first);
-    answer.descriptors[1] = std::move(bell.read_end);
-    answer.descriptors[2] = std::move(bell.write_end);
-    answer.descriptors[3] = os::open_process(pid);
-    answer.descriptors[4] = std::move(memory);
+    answer.descriptors[1] = os::open_process(pid);
+    answer.descriptors[2] = std::move(memory);
+    answer.descriptors[3] = std::move(bell.rope.end());
+    answer.descriptors[4] = std::move(bell.rope.keeper());
+    answer.reply.code = answer.descriptors[4] ? 5 : 4;
   } catch (const std::system_error& error) {
     // A worker that was forked, but cannot be watched, finds its channel closed and ends.
     answer.descriptors = {};
@@ -200,14 +204,20 @@ inline void ForkServer::bury_the_dead() {
 }
 
 inline void ForkServer::send_replies() {
+  too_many_on_their_way_ = false;
   while (!outgoing_.empty()) {
     const Outgoing& first = outgoing_.front();
-    std::array<int, descriptors_of_started> numbers{};
-    const std::size_t count = first.descriptors[0] ? descriptors_of_started : 0;
-    for (std::size_t i = 0; i < count; ++i) numbers[i] = first.descriptors[i].number();
+    std::array<int, most_descriptors_of_started> numbers{};
+    std::size_t count = 0;
+    while (count < numbers.size() && first.descriptors[count]) {
+      numbers[count] = first.descriptors[count].number();
+      ++count;
+    }
     if (!os::send_with_descriptors(control_.number(), &first.reply, sizeof first.reply,
                                    numbers.data(), count)) {
       if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+      too_many_on_their_way_ = errno == ETOOMANYREFS;
+      if (too_many_on_their_way_) return;
       if (errno != EPIPE && errno != ECONNRESET) ::_exit(EXIT_FAILURE);
       outgoing_.clear();  // the pool has left; what it has said before is still to be received
       return;
