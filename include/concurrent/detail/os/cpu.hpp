@@ -56,6 +56,12 @@ inline std::uint64_t cpu_relax_since(std::uint64_t last) noexcept {
   return now;
 }
 
+/// Relaxes for about so many nanoseconds.
+inline void cpu_relax_for(std::uint64_t nanoseconds) noexcept {
+  const std::uint64_t begin = cpu_ticks();
+  while (cpu_ticks() - begin < nanoseconds * ticks_in_a_microsecond / 1000) cpu_relax();
+}
+
 #if defined(__linux__)
 
 /// Reads a file into a string of at most size - 1 characters; false if it cannot be read.

@@ -87,13 +87,17 @@ class Worker final : public Helper {
   bool is_delayed(StateBase& task) noexcept;
   void begin_search() noexcept;
   void end_search() noexcept;
+  void keep_out_of_step() noexcept;
   StateBase* search() noexcept;
   bool sleep() noexcept;
 
   ThreadPoolCore& pool_;
   std::size_t index_;
   bool searching_ = false;
-  bool has_slept_ = false;  // and has not searched since
+  bool has_slept_ = false;           // and has not searched since
+  bool was_absent_ = false;          // in its last search
+  std::uint64_t found_at_once_ = 0;  // by so many searches, one after the other
+  std::uint64_t ran_ = 0;            // tasks since its last search
   // How many entries take_sibling may still look at: so many for each push that its cost is O(1) a
   // task, in whatever order tasks are waited for.
   static constexpr std::int64_t looks_per_push = 8;

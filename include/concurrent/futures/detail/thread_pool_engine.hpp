@@ -29,6 +29,7 @@ inline void Worker::live() noexcept {
         if (sleep()) continue;
         break;
       }
+      ++ran_;
       __builtin_prefetch(task, 1);  // another core has written it; it arrives meanwhile
       end_search();
       run(*task);
@@ -52,18 +53,39 @@ inline void Worker::end_search() noexcept {
   if (pool_.has_work() || pool_.nobody_keeps_time()) pool_.notify();
 }
 
+/// Where tasks come about as fast as this worker runs them, it and who submits them would take the
+/// queue's cache lines from each other for every single one. After a short absence there are many.
+/// Not for one who waits for each result: then there is but one afterwards.
+inline void Worker::keep_out_of_step() noexcept {
+  constexpr std::uint64_t often = 4;
+  constexpr std::uint64_t many = 8;
+  constexpr std::uint64_t absence = 2'000;  // ns
+  if (was_absent_ && ran_ < many) found_at_once_ = 0;
+  ran_ = 0;
+  was_absent_ = found_at_once_ >= often;
+  if (was_absent_) concurrent::detail::os::cpu_relax_for(absence);
+}
+
 /// Looks for work for a moment before it sleeps. One worker does so; the others sleep at once.
 inline StateBase* Worker::search() noexcept {
   begin_search();
   if (pool_.cpus_ == 1 || pool_.sleepers_.searching() > 1) return next();
+  keep_out_of_step();
   // Who has woken this worker may be behind it on the same processor.
   SpinWait wait(std::exchange(has_slept_, false) ? SpinWait::FirstYield::at_once
                                                  : SpinWait::FirstYield::later);
+  constexpr int turns_at_once = 2;
+  int turns = 0;
   do {
     if (pool_.has_work()) {
-      if (StateBase* const task = next(); task != nullptr) return task;
+      if (StateBase* const task = next(); task != nullptr) {
+        found_at_once_ = turns <= turns_at_once ? found_at_once_ + 1 : 0;
+        return task;
+      }
     }
+    ++turns;
   } while (wait.turn());
+  found_at_once_ = 0;
   return next();
 }
 
