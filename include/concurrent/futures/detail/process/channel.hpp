@@ -492,8 +492,9 @@ inline bool WorkerChannel::wait_for_request() {
   return open && (requests_.has_more() || !closed());
 }
 
-/// Sleeps until the bell rings. False: nobody can ring it any more. Whoever sleeps for long keeps
-/// little.
+/// Sleeps until the bell rings, for a request or for the end of the channel. False: nobody can ring
+/// it any more. If the pool dies while others have inherited its descriptors, its fork server kills
+/// this worker, and if that dies, the system does. Whoever sleeps for long keeps little.
 inline bool WorkerChannel::sleep() {
   constexpr std::chrono::seconds long_sleep{1};
   while (areas_.has_much() && !os::wait_readable(bell_.number(), long_sleep)) {

@@ -167,7 +167,8 @@ inline void ForkServer::start_worker() {
     answer.descriptors[2] = std::move(memory);
     answer.descriptors[3] = std::move(bell.rope.end());
     answer.descriptors[4] = std::move(bell.rope.keeper());
-    answer.reply.code = answer.descriptors[4] ? 5 : 4;
+    answer.reply.code = static_cast<std::int32_t>(
+        answer.descriptors[4] ? most_descriptors_of_started : least_descriptors_of_started);
   } catch (const std::system_error& error) {
     // A worker that was forked, but cannot be watched, finds its channel closed and ends.
     answer.descriptors = {};
