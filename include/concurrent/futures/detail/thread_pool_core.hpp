@@ -87,17 +87,21 @@ class Worker final : public Helper {
   bool is_delayed(StateBase& task) noexcept;
   void begin_search() noexcept;
   void end_search() noexcept;
-  void keep_out_of_step() noexcept;
+  bool falls_into_step() noexcept;
   StateBase* search() noexcept;
   bool sleep() noexcept;
 
   ThreadPoolCore& pool_;
   std::size_t index_;
   bool searching_ = false;
-  bool has_slept_ = false;           // and has not searched since
-  bool was_absent_ = false;          // in its last search
-  std::uint64_t found_at_once_ = 0;  // by so many searches, one after the other
-  std::uint64_t ran_ = 0;            // tasks since its last search
+  bool has_slept_ = false;  // and has not searched since
+  // Staying away from a queue that is emptied as fast as it is filled (falls_into_step)
+  static constexpr std::uint32_t least_patience = 2;
+  std::uint64_t popped_before_ = 0;  // when the queue ran dry last
+  std::uint32_t short_runs_ = 0;     // one after the other
+  std::uint32_t patience_ = least_patience;
+  bool stays_away_ = false;  // in its next search
+  bool was_away_ = false;    // in its last search
   // How many entries take_sibling may still look at: so many for each push that its cost is O(1) a
   // task, in whatever order tasks are waited for.
   static constexpr std::int64_t looks_per_push = 8;

@@ -23,13 +23,12 @@ inline void Worker::live() noexcept {
   searching_ = pool_.settings_.run_initializer == nullptr;
   if (searching_ || pool_.settings_.run_initializer(pool_)) {
     for (;;) {
-      StateBase* task = next();
+      StateBase* task = stays_away_ ? nullptr : next();
       if (task == nullptr) task = search();
       if (task == nullptr) {
         if (sleep()) continue;
         break;
       }
-      ++ran_;
       __builtin_prefetch(task, 1);  // another core has written it; it arrives meanwhile
       end_search();
       run(*task);
@@ -53,39 +52,49 @@ inline void Worker::end_search() noexcept {
   if (pool_.has_work() || pool_.nobody_keeps_time()) pool_.notify();
 }
 
-/// Where tasks come about as fast as this worker runs them, it and who submits them would take the
-/// queue's cache lines from each other for every single one. After a short absence there are many.
-/// Not for one who waits for each result: then there is but one afterwards.
-inline void Worker::keep_out_of_step() noexcept {
-  constexpr std::uint64_t often = 4;
+/// The queue looks empty to this worker; true: it stays away from it for a moment.
+///
+/// Where tasks come about as fast as it runs them, it and who submits them would take the queue's
+/// cache lines from each other for every single task. So after a few runs of few tasks it stays
+/// away, and then finds many. If it does not, since somebody waits for each result, it does that
+/// half as often.
+inline bool Worker::falls_into_step() noexcept {
   constexpr std::uint64_t many = 8;
-  constexpr std::uint64_t absence = 2'000;  // ns
-  if (was_absent_ && ran_ < many) found_at_once_ = 0;
-  ran_ = 0;
-  was_absent_ = found_at_once_ >= often;
-  if (was_absent_) concurrent::detail::os::cpu_relax_for(absence);
+  constexpr std::uint32_t most_patience = 1024;
+  const std::uint64_t popped = pool_.queue_.popped();
+  const std::uint64_t run = popped - std::exchange(popped_before_, popped);
+  if (run == 0) return false;  // the task came from a deque
+  const bool was_away = std::exchange(was_away_, false);
+  if (was_away) {
+    if (run >= many) {
+      patience_ = least_patience;
+    } else if (patience_ < most_patience) {
+      patience_ *= 2;
+    }
+  }
+  short_runs_ = was_away || run >= many ? 0 : short_runs_ + 1;
+  stays_away_ = short_runs_ >= patience_ && deque_.empty();
+  return stays_away_;
 }
 
 /// Looks for work for a moment before it sleeps. One worker does so; the others sleep at once.
 inline StateBase* Worker::search() noexcept {
+  constexpr std::uint64_t absence = 3'000;  // ns
   begin_search();
+  const bool stay_away = std::exchange(stays_away_, false);
   if (pool_.cpus_ == 1 || pool_.sleepers_.searching() > 1) return next();
-  keep_out_of_step();
+  if (stay_away) {
+    concurrent::detail::os::cpu_relax_for(absence);
+    was_away_ = true;
+  }
   // Who has woken this worker may be behind it on the same processor.
   SpinWait wait(std::exchange(has_slept_, false) ? SpinWait::FirstYield::at_once
                                                  : SpinWait::FirstYield::later);
-  constexpr int turns_at_once = 2;
-  int turns = 0;
   do {
     if (pool_.has_work()) {
-      if (StateBase* const task = next(); task != nullptr) {
-        found_at_once_ = turns <= turns_at_once ? found_at_once_ + 1 : 0;
-        return task;
-      }
+      if (StateBase* const task = next(); task != nullptr) return task;
     }
-    ++turns;
   } while (wait.turn());
-  found_at_once_ = 0;
   return next();
 }
 
@@ -170,7 +179,7 @@ inline void Worker::run(StateBase& task) noexcept {
   }
   const Phase outcome = task.execute();
   // Whoever sees the outcome and submits the next task finds this worker looking for it already.
-  if (!pool_.has_work()) begin_search();
+  if (pool_.queue_.looks_empty() && (falls_into_step() || !pool_.has_work())) begin_search();
   if (posted) {
     task.destroy();
     return;
