@@ -82,6 +82,7 @@ TARGETS = [
     ("T10/wait_finished_1000000", "ns/future", 100, []),
     ("T10/as_completed_finished_1000000", "ns/future", 100, []),
     ("T12/compile_time", "CPU s", 1.2, ["<thread> + <future>"]),
+    ("T12/compile_time_separate", "CPU s", 1.2, ["<thread> + <future>"]),
     ("Q1/submit_get", "ns/task", 1000, []),
     ("Q1/map_chunksize_1", "ns/element", 500, []),
     ("Q1/map", "ns/element", 10, []),
@@ -225,8 +226,8 @@ class Suite:
 
     # Compile time
 
-    def compile_once(self, source):
-        command = [self.options.compiler, "-std=c++20", "-O2", "-DASIO_STANDALONE",
+    def compile_once(self, source, *definitions):
+        command = [self.options.compiler, "-std=c++20", "-O2", "-DASIO_STANDALONE", *definitions,
                    f"-I{SOURCE.parent / 'include'}", "-c", source, "-o", os.devnull]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         self.run_program(command)
@@ -234,21 +235,28 @@ class Suite:
         return (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
 
     def run_compile_time(self):
-        contestants = {"std": ("<thread> + <future>", "bound"), "concurrent": ("concurrent", "ours"),
-                       "onetbb": ("oneTBB task_group", "peer"), "asio": ("Asio thread_pool", "peer")}
+        whole, apart = "T12/compile_time", "T12/compile_time_separate"
+        separate = "-DCONCURRENT_SEPARATE_COMPILATION"
+        contestants = [("std", "<thread> + <future>", "bound", [whole, apart]),
+                       ("concurrent", "concurrent", "ours", [whole]),
+                       ("concurrent", "concurrent", "ours", [apart], separate),
+                       ("onetbb", "oneTBB task_group", "peer", [whole, apart]),
+                       ("asio", "Asio thread_pool", "peer", [whole])]
         rounds = 3 if self.options.quick else max(5, self.options.repetitions)
         for round_number in range(-1, rounds):  # the first one warms the file cache
-            for name in list(contestants):
-                log(f"T12 {round_number + 1}/{rounds} {name}")
-                label, kind = contestants[name]
+            for contestant in list(contestants):
+                name, label, kind, rows, *definitions = contestant
+                log(f"T12 {round_number + 1}/{rounds} {label} for {' and '.join(rows)}")
                 try:
-                    seconds = self.compile_once(SOURCE / "compile_time" / f"{name}.cpp")
+                    seconds = self.compile_once(SOURCE / "compile_time" / f"{name}.cpp", *definitions)
                 except Failure as failure:
                     self.fail(f"T12, {label}", failure)
-                    del contestants[name]
+                    contestants.remove(contestant)
                     continue
-                if round_number >= 0:
-                    self.add("T12/compile_time", label, kind, {"CPU s": seconds}, round_number)
+                if round_number < 0:
+                    continue
+                for row in rows:
+                    self.add(row, label, kind, {"CPU s": seconds}, round_number)
 
     # Instructions
 

@@ -21,7 +21,7 @@ Legs:
   clang    clang++-19, unoptimised, with the standard library's assertions: the same but the model,
            consumers and single headers; also clang-format and clang-tidy
   libcxx   clang++-19 with libc++: as clang, without the examples; here alone each file of the tests
-           is compiled on its own
+           is compiled on its own, and what is behind the executors once for all of them
   tsan     clang++-19 with ThreadSanitizer; without the examples, whose libraries (libcurl,
            cpp-httplib) synchronise where it cannot see it
   asan     clang++-19 with AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
@@ -105,7 +105,7 @@ configure_leg() {
       # libc++ 19 keeps std::stop_token and std::jthread behind that flag.
       configure libcxx clang++-19 "-stdlib=libc++ -fexperimental-library -O0 -g1 $assertions" \
         -DCONCURRENT_BUILD_EXAMPLES=OFF -DCONCURRENT_TEST_PACKAGE=OFF -DCONCURRENT_TEST_MODEL=OFF \
-        -DCONCURRENT_TEST_UNITY=OFF
+        -DCONCURRENT_TEST_UNITY=OFF -DCONCURRENT_TEST_SEPARATE=ON
       ;;
     tsan)
       configure tsan clang++-19 '-O1 -g1' -DCONCURRENT_SANITIZE=thread -DCONCURRENT_BUILD_EXAMPLES=OFF

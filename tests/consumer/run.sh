@@ -115,5 +115,36 @@ plain_include() {
   "$work/plain_include"
 }
 
+# compile SOURCE OBJECT [FLAG...]
+# shellcheck disable=SC2086
+compile() {
+  from=$1 object=$2
+  shift 2
+  $CXX $CXXFLAGS -std=c++20 -I "$source/include" "$@" -c -o "$object" "$here/$from"
+}
+
+# Into a library of its own, from which the linker takes it; also for objects that were compiled
+# with everything in their headers.
+# shellcheck disable=SC2086
+separate_compilation() {
+  folder=$work/separate
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  cd "$folder"
+  separate=-DCONCURRENT_SEPARATE_COMPILATION
+  compile separate/behind.cpp behind.o $separate
+  ar rcs libbehind.a behind.o
+  compile two_units/main.cpp main.o $separate
+  compile two_units/multiply.cpp multiply.o $separate
+  compile two_units/multiply.cpp whole_multiply.o
+  compile futures.cpp futures.o $separate
+  for program in 'main.o multiply.o' 'main.o whole_multiply.o' futures.o; do
+    $CXX $CXXFLAGS -pthread -o program $program -L. -lbehind
+    ./program
+  done
+  must_fail 'ThreadPoolCore::submit' $CXX $CXXFLAGS -pthread -o program main.o multiply.o
+  must_fail 'process::Engine::submit' $CXX $CXXFLAGS -pthread -o program futures.o
+}
+
 mkdir -p "$work"
 $way

@@ -10,7 +10,7 @@
 #include <concurrent/futures/detail/ordered_tasks.hpp>
 #include <concurrent/futures/detail/shared_callable.hpp>
 #include <concurrent/futures/detail/task.hpp>
-#include <concurrent/futures/detail/thread_pool_engine.hpp>
+#include <concurrent/futures/detail/thread_pool_core.hpp>
 #include <concurrent/futures/executor.hpp>
 #include <concurrent/futures/future.hpp>
 #include <concurrent/futures/task_options.hpp>

@@ -25,6 +25,7 @@
 #include <concurrent/detail/os/cpu.hpp>
 #include <concurrent/detail/os/spin_wait.hpp>
 #include <concurrent/detail/os/threads.hpp>
+#include <concurrent/detail/separate_compilation.hpp>
 #include <concurrent/detail/standard.hpp>
 #include <concurrent/futures/detail/helper.hpp>
 #include <concurrent/futures/detail/shared_callable.hpp>
@@ -52,13 +53,13 @@ class Worker final : public Helper {
  public:
   Worker(ThreadPoolCore& pool, std::size_t index) : pool_(pool), index_(index) {}
 
-  // inline here too: with a key function that is not, every file that includes this would compile
-  // the whole engine for its virtual table.
-  inline Help run_one_for(StateBase& target) noexcept override;
-  inline bool wait(StateBase& target, Deadline deadline) noexcept override;
-  inline void block_on(std::atomic<std::uint32_t>& word) noexcept override;
-  inline void unblock() noexcept override;
-  inline Deadline wake_by(Deadline deadline) noexcept override;
+  // Already here: with a key function that is not inline, every file that includes this would
+  // compile the whole engine for its virtual table.
+  CONCURRENT_INLINE Help run_one_for(StateBase& target) noexcept override;
+  CONCURRENT_INLINE bool wait(StateBase& target, Deadline deadline) noexcept override;
+  CONCURRENT_INLINE void block_on(std::atomic<std::uint32_t>& word) noexcept override;
+  CONCURRENT_INLINE void unblock() noexcept override;
+  CONCURRENT_INLINE Deadline wake_by(Deadline deadline) noexcept override;
 
   /// The thread's whole life.
   void live() noexcept;
@@ -316,5 +317,7 @@ class ThreadPoolCore final {
 
 }  // namespace concurrent::futures::detail
 
-// Where the members that are inline are defined.
+// Where the members are defined.
+#if !defined(CONCURRENT_SEPARATE_COMPILATION)
 #include <concurrent/futures/detail/thread_pool_engine.hpp>
+#endif

@@ -3,13 +3,14 @@
 
 // The engine's moving parts; thread_pool_core.hpp says how they work together.
 
+#include <concurrent/detail/separate_compilation.hpp>
 #include <concurrent/futures/detail/thread_pool_core.hpp>
 
 namespace concurrent::futures::detail {
 
 // Worker: the thread
 
-inline void Worker::live() noexcept {
+CONCURRENT_INLINE void Worker::live() noexcept {
   char name[concurrent::detail::os::thread_name_limit + 1];
   const std::string& prefix = pool_.settings_.thread_name_prefix;
   concurrent::detail::os::write_thread_name(
@@ -40,13 +41,13 @@ inline void Worker::live() noexcept {
   pool_.worker_left();
 }
 
-inline void Worker::begin_search() noexcept {
+CONCURRENT_INLINE void Worker::begin_search() noexcept {
   if (searching_) return;
   searching_ = true;
   pool_.sleepers_.begin_search();  // Z4
 }
 
-inline void Worker::end_search() noexcept {
+CONCURRENT_INLINE void Worker::end_search() noexcept {
   if (!std::exchange(searching_, false)) return;
   if (!pool_.sleepers_.end_search()) return;  // Z5
   if (pool_.has_work() || pool_.nobody_keeps_time()) pool_.notify();
@@ -58,7 +59,7 @@ inline void Worker::end_search() noexcept {
 /// cache lines from each other for every single task. So after a few runs of few tasks it stays
 /// away, and then finds many. If it does not, since somebody waits for each result, it does that
 /// half as often.
-inline bool Worker::falls_into_step() noexcept {
+CONCURRENT_INLINE bool Worker::falls_into_step() noexcept {
   constexpr std::uint64_t many = 8;
   constexpr std::uint32_t most_patience = 1024;
   const std::uint64_t popped = pool_.queue_.popped();
@@ -78,7 +79,7 @@ inline bool Worker::falls_into_step() noexcept {
 }
 
 /// Looks for work for a moment before it sleeps. One worker does so; the others sleep at once.
-inline StateBase* Worker::search() noexcept {
+CONCURRENT_INLINE StateBase* Worker::search() noexcept {
   constexpr std::uint64_t absence = 3'000;  // ns
   begin_search();
   const bool stay_away = std::exchange(stays_away_, false);
@@ -99,7 +100,7 @@ inline StateBase* Worker::search() noexcept {
 }
 
 /// Sleeps until there may be work; false when the thread's life is over.
-[[gnu::cold]] inline bool Worker::sleep() noexcept {
+[[gnu::cold]] CONCURRENT_INLINE bool Worker::sleep() noexcept {
   Sleepers& sleepers = pool_.sleepers_;
   sleepers.sit_down(seat_);                     // Z6
   sleepers.end_search();                        // Z7
@@ -130,7 +131,7 @@ inline StateBase* Worker::search() noexcept {
 
 // Worker: tasks
 
-inline void Worker::push(StateBase& task) {
+CONCURRENT_INLINE void Worker::push(StateBase& task) {
   if (pool_.standing_.load(std::memory_order_relaxed) != ThreadPoolCore::Standing::open) {
     pool_.refuse();
   }
@@ -140,7 +141,7 @@ inline void Worker::push(StateBase& task) {
 }
 
 /// The worker's own oldest task; with `only_if_due`, if everything that came before it was taken.
-inline StateBase* Worker::next_own(bool only_if_due) noexcept {
+CONCURRENT_INLINE StateBase* Worker::next_own(bool only_if_due) noexcept {
   std::uint64_t ticket = 0;
   while (deque_.oldest_ticket(ticket)) {
     if (only_if_due && ticket > pool_.queue_.popped()) return nullptr;
@@ -149,7 +150,7 @@ inline StateBase* Worker::next_own(bool only_if_due) noexcept {
   return nullptr;
 }
 
-inline StateBase* Worker::next() noexcept {
+CONCURRENT_INLINE StateBase* Worker::next() noexcept {
   OrderedTasks* const ordered = pool_.ordered();
   if (ordered != nullptr) {
     if (StateBase* const task = ordered->next_urgent(); task != nullptr) {
@@ -171,7 +172,7 @@ inline StateBase* Worker::next() noexcept {
 }
 
 /// Runs what a queue gave, with the reference that the queue had.
-inline void Worker::run(StateBase& task) noexcept {
+CONCURRENT_INLINE void Worker::run(StateBase& task) noexcept {
   const bool posted = task.phase() == Phase::posted;
   if (!posted && !task.claim(Phase::executing)) {
     drop(task);
@@ -189,10 +190,12 @@ inline void Worker::run(StateBase& task) noexcept {
 }
 
 /// Runs a task in place, on behalf of one that waits for it.
-inline void Worker::run_claimed(StateBase& task) noexcept { task.publish(task.execute()); }
+CONCURRENT_INLINE void Worker::run_claimed(StateBase& task) noexcept {
+  task.publish(task.execute());
+}
 
 /// If the target is the newest in this worker's deque, takes it from there and claims it.
-inline bool Worker::take_newest(StateBase& target) noexcept {
+CONCURRENT_INLINE bool Worker::take_newest(StateBase& target) noexcept {
   if (!deque_.newest_is(&target)) return false;
   if (deque_.pop().item == nullptr) return false;  // a thief was faster
   const bool claimed = target.claim(Phase::executing);
@@ -202,7 +205,7 @@ inline bool Worker::take_newest(StateBase& target) noexcept {
 
 /// Claims a task wherever it is queued, and leaves its entry behind. For a worker that is the only
 /// one: then nobody else comes upon what has been run, and taking it out would cost more.
-inline bool Worker::claim_in_place(StateBase& target) noexcept {
+CONCURRENT_INLINE bool Worker::claim_in_place(StateBase& target) noexcept {
   if (pool_.settings_.max_workers != 1 || left_behind_ >= most_left_behind) return false;
   if (target.owner() != &pool_ || !target.may_stay()) return false;
   if (!target.claim(Phase::executing)) return false;
@@ -215,7 +218,7 @@ inline bool Worker::claim_in_place(StateBase& target) noexcept {
 /// waited for is the newest, and other workers begin at the far end: if they went on at the near
 /// end they would take just what will be waited for next, and one worker would watch the other
 /// work.
-[[gnu::noinline]] inline bool Worker::take_sibling(StateBase& target) noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE bool Worker::take_sibling(StateBase& target) noexcept {
   constexpr std::int64_t few = 16;
   if (looks_left_ <= 0) return false;
   const bool alone = pool_.settings_.max_workers == 1;  // nobody to leave the far end to
@@ -234,7 +237,7 @@ inline bool Worker::claim_in_place(StateBase& target) noexcept {
 
 /// Before this worker watches another one run what was the oldest of these tasks: the next oldest
 /// is what it will want next, and others should leave it that one.
-[[gnu::cold, gnu::noinline]] inline void Worker::turn_round() noexcept {
+[[gnu::cold, gnu::noinline]] CONCURRENT_INLINE void Worker::turn_round() noexcept {
   if (pool_.settings_.max_workers == 1) return;
   const std::int64_t size = deque_.size();
   if (size < 2 || size > looks_left_) return;
@@ -244,7 +247,7 @@ inline bool Worker::claim_in_place(StateBase& target) noexcept {
 
 /// Drops the newest entries of this worker's deque whose tasks were run where they lay, so that
 /// they do not pile up while the worker never runs dry.
-[[gnu::noinline]] inline void Worker::drop_left_behind() noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE void Worker::drop_left_behind() noexcept {
   constexpr std::int64_t most = 16;
   const auto is_open = [](const StateBase& task) {
     const Phase phase = task.phase();
@@ -272,13 +275,13 @@ inline bool Worker::claim_in_place(StateBase& target) noexcept {
 
 /// Lets go of a task that a queue gave and that somebody else has settled, or this worker where it
 /// lay.
-inline void Worker::drop(StateBase& task) noexcept {
+CONCURRENT_INLINE void Worker::drop(StateBase& task) noexcept {
   if (left_behind_ > 0 && task.phase() != Phase::cancelled) --left_behind_;
   task.release();
 }
 
 /// Fork and join: what a task waits for is mostly what it submitted last.
-inline Help Worker::run_one_for(StateBase& target) noexcept {
+CONCURRENT_INLINE Help Worker::run_one_for(StateBase& target) noexcept {
   if (take_newest(target)) {
     const StateBase* const below = last_left_behind_;
     run_claimed(target);
@@ -298,7 +301,8 @@ inline Help Worker::run_one_for(StateBase& target) noexcept {
 
 /// Follows what `target` waits for to its end, in a loop: a chain of `then` may have any length.
 /// What waits for several futures needs all of them, so each is offered, the first one last.
-[[gnu::cold, gnu::noinline]] inline Help Worker::run_one_for_deeper(StateBase& target) noexcept {
+[[gnu::cold, gnu::noinline]] CONCURRENT_INLINE Help
+Worker::run_one_for_deeper(StateBase& target) noexcept {
   StateRef<StateBase> held;  // `at`, beyond the target
   StateBase* at = &target;
   Help otherwise = Help::nothing;
@@ -331,7 +335,7 @@ inline Help Worker::run_one_for(StateBase& target) noexcept {
   }
 }
 
-inline bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
+CONCURRENT_INLINE bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
   while (!target.done()) {
     const Help help = run_one_for(target);
     if (help == Help::nothing) {
@@ -344,8 +348,8 @@ inline bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
 }
 
 /// Sleeps until there may be something to run for `target`. False: the deadline passed.
-[[gnu::cold, gnu::noinline]] inline bool Worker::wait_for_innermost(StateBase& target,
-                                                                    Deadline deadline) noexcept {
+[[gnu::cold, gnu::noinline]] CONCURRENT_INLINE bool Worker::wait_for_innermost(
+    StateBase& target, Deadline deadline) noexcept {
   StateRef<StateBase> held;
   StateBase* at = &target;
   while (StateBase* const dependency = at->acquire_dependency()) {
@@ -359,14 +363,14 @@ inline bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
 }
 
 /// Whether it is a task of this pool that must not start yet.
-[[gnu::cold]] inline bool Worker::is_delayed(StateBase& task) noexcept {
+[[gnu::cold]] CONCURRENT_INLINE bool Worker::is_delayed(StateBase& task) noexcept {
   OrderedTasks* const ordered = pool_.ordered();
   return ordered != nullptr && task.owner() == ordered && task.phase() == Phase::pending;
 }
 
 /// Queues the delayed tasks that are due now; one that becomes due later must be looked after by
 /// this worker, if no other is free.
-[[gnu::cold]] inline Deadline Worker::wake_by(Deadline deadline) noexcept {
+[[gnu::cold]] CONCURRENT_INLINE Deadline Worker::wake_by(Deadline deadline) noexcept {
   OrderedTasks* const ordered = pool_.ordered();
   if (ordered == nullptr) return deadline;
   ordered->move_due();
@@ -374,17 +378,17 @@ inline bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
   return ordered->first_due() < deadline.at() ? Deadline(ordered->first_due()) : deadline;
 }
 
-[[gnu::cold]] inline void Worker::block_on(std::atomic<std::uint32_t>& word) noexcept {
+[[gnu::cold]] CONCURRENT_INLINE void Worker::block_on(std::atomic<std::uint32_t>& word) noexcept {
   const std::scoped_lock lock(blocked_mutex_);
   blocked_on_ = &word;
 }
 
-[[gnu::cold]] inline void Worker::unblock() noexcept {
+[[gnu::cold]] CONCURRENT_INLINE void Worker::unblock() noexcept {
   const std::scoped_lock lock(blocked_mutex_);
   blocked_on_ = nullptr;
 }
 
-[[gnu::cold]] inline void Worker::wake_from_wait() noexcept {
+[[gnu::cold]] CONCURRENT_INLINE void Worker::wake_from_wait() noexcept {
   const std::scoped_lock lock(blocked_mutex_);
   if (blocked_on_ == nullptr) return;
   blocked_on_->store(0, std::memory_order_seq_cst);
@@ -393,18 +397,18 @@ inline bool Worker::wait(StateBase& target, Deadline deadline) noexcept {
 
 // ThreadPoolCore: taking tasks
 
-[[gnu::noinline]] inline ThreadPoolCore::ThreadPoolCore(std::size_t max_workers)
+[[gnu::noinline]] CONCURRENT_INLINE ThreadPoolCore::ThreadPoolCore(std::size_t max_workers)
     : settings_{.max_workers = max_workers} {}
 
-[[gnu::noinline]] inline ThreadPoolCore::ThreadPoolCore(Settings&& settings)
+[[gnu::noinline]] CONCURRENT_INLINE ThreadPoolCore::ThreadPoolCore(Settings&& settings)
     : settings_(std::move(settings)) {}
 
-inline Worker* ThreadPoolCore::current_worker() const noexcept {
+CONCURRENT_INLINE Worker* ThreadPoolCore::current_worker() const noexcept {
   Worker* const worker = current_worker_;
   return worker != nullptr && &worker->pool_ == this ? worker : nullptr;
 }
 
-[[noreturn, gnu::cold]] inline void ThreadPoolCore::refuse() const {
+[[noreturn, gnu::cold]] CONCURRENT_INLINE void ThreadPoolCore::refuse() const {
   // acquire: pairs with close(), for why_broken_
   Standing standing = standing_.load(std::memory_order_acquire);
   while (standing == Standing::open) {  // the queue is closed, and just about to be told why
@@ -415,7 +419,7 @@ inline Worker* ThreadPoolCore::current_worker() const noexcept {
   throw ShutdownError();
 }
 
-inline void ThreadPoolCore::submit(StateBase& task) {
+CONCURRENT_INLINE void ThreadPoolCore::submit(StateBase& task) {
   task.set_owner(this);
   if (Worker* const worker = current_worker(); worker != nullptr) {
     worker->push(task);
@@ -429,7 +433,7 @@ inline void ThreadPoolCore::submit(StateBase& task) {
 
 /// Makes sure that somebody will run a task that was just queued. Only the very first thread can
 /// fail to start so that nobody is there: then the task is taken back.
-inline void ThreadPoolCore::ensure_worker(StateBase& task) {
+CONCURRENT_INLINE void ThreadPoolCore::ensure_worker(StateBase& task) {
   // seq_cst: a worker that is live only after this look sees the task
   if (live_.load(std::memory_order_seq_cst) != 0) {
     notify();
@@ -438,7 +442,7 @@ inline void ThreadPoolCore::ensure_worker(StateBase& task) {
   }
 }
 
-[[gnu::cold]] inline void ThreadPoolCore::start_first_worker(StateBase& task) {
+[[gnu::cold]] CONCURRENT_INLINE void ThreadPoolCore::start_first_worker(StateBase& task) {
   std::exception_ptr failure;
   if (start_worker(&failure)) return;
   if (failure == nullptr || live_.load(std::memory_order_seq_cst) != 0) {
@@ -450,25 +454,27 @@ inline void ThreadPoolCore::ensure_worker(StateBase& task) {
   if (revoked) std::rethrow_exception(failure);
 }
 
-[[gnu::cold]] inline void ThreadPoolCore::fail_one(StateBase& task,
-                                                   const std::exception_ptr& why) noexcept {
+[[gnu::cold]] CONCURRENT_INLINE void ThreadPoolCore::fail_one(
+    StateBase& task, const std::exception_ptr& why) noexcept {
   task.fail(why);
 }
 
 /// Nobody is left to run what is queued.
-[[gnu::cold]] inline void ThreadPoolCore::fail_queued(const std::exception_ptr& why) noexcept {
+[[gnu::cold]] CONCURRENT_INLINE void ThreadPoolCore::fail_queued(
+    const std::exception_ptr& why) noexcept {
   drain_queues(fail_one, why);
 }
 
 /// Makes a queued task one that workers pass over. False: somebody has begun it.
-[[gnu::cold]] inline bool ThreadPoolCore::revoke(StateBase& task) noexcept {
+[[gnu::cold]] CONCURRENT_INLINE bool ThreadPoolCore::revoke(StateBase& task) noexcept {
   task.add_reference();  // the queue keeps one, the caller gets its own back
   if (task.claim(Phase::setting) || task.move(Phase::posted, Phase::setting)) return true;
   task.release();
   return false;
 }
 
-[[gnu::cold]] inline void ThreadPoolCore::drop_refused(StateBase& task, int references) noexcept {
+[[gnu::cold]] CONCURRENT_INLINE void ThreadPoolCore::drop_refused(StateBase& task,
+                                                                  int references) noexcept {
   if (!task.claim(Phase::setting)) task.move(Phase::posted, Phase::setting);
   task.discard();
   task.publish(Phase::cancelled);
@@ -477,8 +483,9 @@ inline void ThreadPoolCore::ensure_worker(StateBase& task) {
 
 // ThreadPoolCore: a bounded queue
 
-[[gnu::cold]] inline bool ThreadPoolCore::push_where_room(ThreadPoolCore& pool, StateBase& task,
-                                                          TryPush try_push) {
+[[gnu::cold]] CONCURRENT_INLINE bool ThreadPoolCore::push_where_room(ThreadPoolCore& pool,
+                                                                     StateBase& task,
+                                                                     TryPush try_push) {
   if (try_push == nullptr) try_push = &ThreadPoolCore::try_push;
   for (;;) {
     const std::uint32_t epoch = pool.room_.load(std::memory_order_seq_cst);
@@ -496,7 +503,8 @@ inline void ThreadPoolCore::ensure_worker(StateBase& task) {
   }
 }
 
-inline bool ThreadPoolCore::try_push(ThreadPoolCore& pool, StateBase& task, std::size_t limit) {
+CONCURRENT_INLINE bool ThreadPoolCore::try_push(ThreadPoolCore& pool, StateBase& task,
+                                                std::size_t limit) {
   const OrderedTasks* const ordered = pool.ordered();
   const std::size_t elsewhere = ordered != nullptr ? ordered->queued() : 0;
   const auto push = pool.queue_.push(&task, limit > elsewhere ? limit - elsewhere : 0);
@@ -504,7 +512,7 @@ inline bool ThreadPoolCore::try_push(ThreadPoolCore& pool, StateBase& task, std:
   return push == Queue::Push::done;
 }
 
-inline void ThreadPoolCore::wait_for_room(std::uint32_t epoch) noexcept {
+CONCURRENT_INLINE void ThreadPoolCore::wait_for_room(std::uint32_t epoch) noexcept {
   // Dekker with made_room: either it sees this submitter, or this sees the room or its epoch.
   blocked_submits_.fetch_add(1, std::memory_order_seq_cst);
   const std::size_t queued = queue_.size() + (ordered() != nullptr ? ordered()->queued() : 0);
@@ -515,7 +523,7 @@ inline void ThreadPoolCore::wait_for_room(std::uint32_t epoch) noexcept {
   blocked_submits_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-inline void ThreadPoolCore::run_here(StateBase& task) noexcept {
+CONCURRENT_INLINE void ThreadPoolCore::run_here(StateBase& task) noexcept {
   keep_alive();  // the task may destroy the executor
   in_callers_.fetch_add(1, std::memory_order_seq_cst);
   if (task.phase() == Phase::posted) {
@@ -530,7 +538,7 @@ inline void ThreadPoolCore::run_here(StateBase& task) noexcept {
   release();
 }
 
-inline void ThreadPoolCore::made_room() noexcept {
+CONCURRENT_INLINE void ThreadPoolCore::made_room() noexcept {
   if (settings_.max_pending == 0) return;
   // A read-modify-write, since the queue's head_ is stored with no order: it comes either
   // before the submitter's own, which then sees the room, or after it, and sees the submitter.
@@ -542,7 +550,7 @@ inline void ThreadPoolCore::made_room() noexcept {
 // ThreadPoolCore: workers
 
 /// Wakes or starts a worker if a task that was just queued needs one.
-inline void ThreadPoolCore::notify() noexcept {
+CONCURRENT_INLINE void ThreadPoolCore::notify() noexcept {
   if (sleepers_.searching() != 0) return;  // Z2
   if (sleepers_.sleeping() != 0) {         // Z3
     sleepers_.wake_one();                  // whoever was faster looks after this task too
@@ -551,7 +559,7 @@ inline void ThreadPoolCore::notify() noexcept {
   if (started_.load(std::memory_order_relaxed) < settings_.max_workers) start_worker();
 }
 
-inline void ThreadPoolCore::rouse(std::size_t tasks) noexcept {
+CONCURRENT_INLINE void ThreadPoolCore::rouse(std::size_t tasks) noexcept {
   for (std::size_t woken = 1; woken < tasks; ++woken) {  // submit has woken the first one
     const std::size_t sleeping = sleepers_.sleeping();
     const std::size_t awake = live_.load(std::memory_order_seq_cst) - sleeping;
@@ -563,7 +571,8 @@ inline void ThreadPoolCore::rouse(std::size_t tasks) noexcept {
 
 /// Starts one more thread; false when there are enough, or when the system refuses (then *failure
 /// says why; those that run will do).
-[[gnu::cold]] inline bool ThreadPoolCore::start_worker(std::exception_ptr* failure) noexcept {
+[[gnu::cold]] CONCURRENT_INLINE bool ThreadPoolCore::start_worker(
+    std::exception_ptr* failure) noexcept {
   const std::scoped_lock lock(starting_);
   const std::size_t index = started_.load(std::memory_order_relaxed);
   if (index >= settings_.max_workers) return false;
@@ -602,11 +611,11 @@ inline void ThreadPoolCore::rouse(std::size_t tasks) noexcept {
   }
 }
 
-inline bool ThreadPoolCore::has_work() const noexcept {
+CONCURRENT_INLINE bool ThreadPoolCore::has_work() const noexcept {
   return !queue_.looks_empty() || has_work_elsewhere();
 }
 
-[[gnu::noinline]] inline bool ThreadPoolCore::has_work_elsewhere() const noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE bool ThreadPoolCore::has_work_elsewhere() const noexcept {
   if (!queue_.empty()) return true;
   const std::size_t started = started_.load(std::memory_order_seq_cst);  // before D7, for Z8
   for (std::size_t i = 0; i < started; ++i) {
@@ -618,24 +627,24 @@ inline bool ThreadPoolCore::has_work() const noexcept {
 /// Whether something was accepted that cannot start yet. Tasks move from the waiting room to the
 /// ordered ones or the queue, and from the ordered ones to the queue, so who looks for any task
 /// must look in that order, or one on its way would be overlooked.
-inline bool ThreadPoolCore::has_more_to_come() const noexcept {
+CONCURRENT_INLINE bool ThreadPoolCore::has_more_to_come() const noexcept {
   return waiting_count_.load(std::memory_order_seq_cst) != 0 ||
          (ordered() != nullptr && !ordered()->empty());
 }
 
-[[gnu::cold]] inline bool ThreadPoolCore::may_leave() const noexcept {
+[[gnu::cold]] CONCURRENT_INLINE bool ThreadPoolCore::may_leave() const noexcept {
   return standing_.load(std::memory_order_seq_cst) != Standing::open && !has_more_to_come() &&
          !has_work();
 }
 
-[[gnu::cold]] inline bool ThreadPoolCore::nobody_keeps_time() const noexcept {
+[[gnu::cold]] CONCURRENT_INLINE bool ThreadPoolCore::nobody_keeps_time() const noexcept {
   constexpr auto none = OrderedTasks::no_time;
   return ordered() != nullptr && ordered()->first_due() != none &&
          alarm_.load(std::memory_order_relaxed) == none.time_since_epoch().count();
 }
 
 /// From the workers after `thief`, and from that one last: to drain, any number will do.
-[[gnu::noinline]] inline StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE StateBase* ThreadPoolCore::steal(std::size_t thief) noexcept {
   const std::size_t started = started_.load(std::memory_order_acquire);
   for (std::size_t step = 1; step <= started; ++step) {
     const std::size_t victim = (thief + step) % started;
@@ -647,7 +656,7 @@ inline bool ThreadPoolCore::has_more_to_come() const noexcept {
   return nullptr;
 }
 
-[[gnu::noinline]] inline void ThreadPoolCore::worker_left() noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::worker_left() noexcept {
   live_.fetch_sub(1, std::memory_order_seq_cst);
   // One leaves, so the others should look whether they may.
   if (standing_.load(std::memory_order_seq_cst) != Standing::open) sleepers_.wake_all();
@@ -655,19 +664,19 @@ inline bool ThreadPoolCore::has_more_to_come() const noexcept {
   release();
 }
 
-[[gnu::noinline]] inline bool ThreadPoolCore::is_idle() noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE bool ThreadPoolCore::is_idle() noexcept {
   return !has_more_to_come() && !has_work() && in_callers_.load(std::memory_order_seq_cst) == 0 &&
          sleepers_.searching() == 0 &&
          sleepers_.sleeping() == live_.load(std::memory_order_seq_cst) && !has_work();
 }
 
-[[gnu::noinline]] inline void ThreadPoolCore::tell_idle_waiters() noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::tell_idle_waiters() noexcept {
   if (idle_waiters_.load(std::memory_order_seq_cst) == 0) return;
   idle_epoch_.fetch_add(1, std::memory_order_seq_cst);
   concurrent::detail::os::futex_wake_all(idle_epoch_);
 }
 
-inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
+CONCURRENT_INLINE bool ThreadPoolCore::wait_idle(Deadline deadline) {
   if (is_worker_thread()) {
     throw Error("a worker cannot wait until its own pool is idle: it is busy itself");
   }
@@ -685,7 +694,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 
 // ThreadPoolCore: the end
 
-[[gnu::noinline]] inline void ThreadPoolCore::close(Standing standing) noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::close(Standing standing) noexcept {
   queue_.close();  // first: once standing_ says so workers leave, and nothing may come then
   {
     const std::scoped_lock lock(accepting_);
@@ -700,8 +709,8 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 }
 
 /// Takes everything from the queues and hands it to `drop`, which completes it.
-[[gnu::noinline]] inline void ThreadPoolCore::drain_queues(Drop drop,
-                                                           const std::exception_ptr& why) noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::drain_queues(
+    Drop drop, const std::exception_ptr& why) noexcept {
   const auto next = [this]() -> StateBase* {
     if (ordered() != nullptr) {
       if (StateBase* const task = ordered()->take(); task != nullptr) return task;
@@ -721,8 +730,8 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 }
 
 /// The same with everything that nobody has begun.
-[[gnu::noinline]] inline void ThreadPoolCore::drain(Drop drop,
-                                                    const std::exception_ptr& why) noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::drain(
+    Drop drop, const std::exception_ptr& why) noexcept {
   drain_queues(drop, why);
   for (;;) {
     StateBase* waiting = nullptr;
@@ -741,12 +750,12 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 }
 
 /// Takes no more tasks, and cancels what has not begun.
-[[gnu::noinline]] inline void ThreadPoolCore::close_and_cancel() noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::close_and_cancel() noexcept {
   close(Standing::shut);
   drain([](StateBase& task, const std::exception_ptr&) { task.cancel(); }, nullptr);
 }
 
-[[gnu::noinline]] inline void ThreadPoolCore::shutdown(bool wait) {
+[[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::shutdown(bool wait) {
   end();
   if (!wait) return;
   if (is_worker_thread()) {
@@ -756,7 +765,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 }
 
 /// Closes the pool and sees to it that its threads leave once they have done what was accepted.
-[[gnu::noinline]] inline void ThreadPoolCore::end() noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::end() noexcept {
   close(Standing::shut);
   if (live_.load(std::memory_order_seq_cst) == 0 && (has_work() || has_more_to_come())) {
     // A task was accepted, and the thread for it is not there (yet).
@@ -766,7 +775,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
   sleepers_.wake_all();
 }
 
-[[gnu::noinline]] inline void ThreadPoolCore::join() noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::join() noexcept {
   const std::scoped_lock lock(joining_);
   for (std::size_t i = 0;; ++i) {
     {
@@ -780,7 +789,7 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
 
 /// The executor goes. In one of its own workers (a callback destroys the pool, say) nobody can wait
 /// for that worker, so the threads are left to finish what was accepted; they own what they need.
-[[gnu::noinline]] inline void ThreadPoolCore::abandon() noexcept {
+[[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::abandon() noexcept {
   end();
   if (!is_worker_thread()) {
     join();
@@ -797,16 +806,16 @@ inline bool ThreadPoolCore::wait_idle(Deadline deadline) {
   release();
 }
 
-inline void ThreadPoolCore::keep_alive() noexcept {
+CONCURRENT_INLINE void ThreadPoolCore::keep_alive() noexcept {
   references_.fetch_add(1, std::memory_order_relaxed);  // made from an existing reference
 }
 
-inline void ThreadPoolCore::release() noexcept {
+CONCURRENT_INLINE void ThreadPoolCore::release() noexcept {
   // acq_rel: the last one sees what the others did
   if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
 }
 
-[[gnu::cold]] inline ThreadPoolCore::~ThreadPoolCore() {
+[[gnu::cold]] CONCURRENT_INLINE ThreadPoolCore::~ThreadPoolCore() {
   // Tasks that were revoked as no thread could be started, so who submitted them has completed
   // them; nobody else is here.
   drain_queues([](StateBase&, const std::exception_ptr&) {}, nullptr);
@@ -819,7 +828,7 @@ inline void ThreadPoolCore::release() noexcept {
 
 // ThreadPoolCore: an initializer that throws
 
-inline bool ThreadPoolCore::initialize(ThreadPoolCore& pool) noexcept {
+CONCURRENT_INLINE bool ThreadPoolCore::initialize(ThreadPoolCore& pool) noexcept {
   try {
     pool.settings_.initializer();
     return true;
@@ -830,7 +839,7 @@ inline bool ThreadPoolCore::initialize(ThreadPoolCore& pool) noexcept {
   }
 }
 
-inline void ThreadPoolCore::break_pool(const std::exception_ptr& error) noexcept {
+CONCURRENT_INLINE void ThreadPoolCore::break_pool(const std::exception_ptr& error) noexcept {
   std::string why = "A thread initializer failed, the thread pool is not usable anymore: ";
   try {
     std::rethrow_exception(error);
@@ -858,7 +867,7 @@ inline void ThreadPoolCore::break_pool(const std::exception_ptr& error) noexcept
 
 // ThreadPoolCore: tasks that wait for futures
 
-inline void ThreadPoolCore::enter(WaitingTask& task) {
+CONCURRENT_INLINE void ThreadPoolCore::enter(WaitingTask& task) {
   const std::scoped_lock lock(accepting_);
   if (standing_.load(std::memory_order_relaxed) != Standing::open) refuse();
   task.as_state().set_owner(this);
@@ -868,7 +877,7 @@ inline void ThreadPoolCore::enter(WaitingTask& task) {
   waiting_count_.fetch_add(1, std::memory_order_seq_cst);
 }
 
-inline void ThreadPoolCore::leave(WaitingTask& task) noexcept {
+CONCURRENT_INLINE void ThreadPoolCore::leave(WaitingTask& task) noexcept {
   bool last = false;
   {
     const std::scoped_lock lock(accepting_);
@@ -882,7 +891,7 @@ inline void ThreadPoolCore::leave(WaitingTask& task) noexcept {
 }
 
 /// A waiting worker may be waiting for a task that can be run only now.
-inline void ThreadPoolCore::wake_waiting_workers() noexcept {
+CONCURRENT_INLINE void ThreadPoolCore::wake_waiting_workers() noexcept {
   const std::size_t started = started_.load(std::memory_order_acquire);
   for (std::size_t i = 0; i < started; ++i) {
     workers_[i].load(std::memory_order_acquire)->wake_from_wait();

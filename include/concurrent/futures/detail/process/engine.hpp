@@ -23,16 +23,16 @@
 #include <concurrent/detail/os/shared_memory.hpp>
 #include <concurrent/detail/os/socket.hpp>
 #include <concurrent/detail/os/threads.hpp>
+#include <concurrent/detail/separate_compilation.hpp>
 #include <concurrent/futures/detail/process/active_wait.hpp>
 #include <concurrent/futures/detail/process/channel.hpp>
 #include <concurrent/futures/detail/process/control.hpp>
 #include <concurrent/futures/detail/process/driver_role.hpp>
-#include <concurrent/futures/detail/process/fork_server.hpp>
 #include <concurrent/futures/detail/process/message_areas.hpp>
 #include <concurrent/futures/detail/process/pool_task.hpp>
 #include <concurrent/futures/detail/process/ready_queue.hpp>
-#include <concurrent/futures/detail/process/spawned_server.hpp>
 #include <concurrent/futures/detail/process/waiting_list.hpp>
+#include <concurrent/futures/detail/process/worker.hpp>
 #include <concurrent/futures/detail/process/worker_record.hpp>
 #include <concurrent/futures/errors.hpp>
 #include <concurrent/futures/on_worker_death.hpp>
@@ -130,9 +130,9 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
  public:
   /// Starts the fork server. @throws std::system_error; nothing is left then.
   explicit Engine(EngineOptions options);
-  // This and what overrides is inline here too: with a key function that is not, every file that
+  // Inline already here, as all that overrides: with a key function that is not, every file that
   // includes this would compile the whole engine for its virtual table.
-  inline ~Engine() override;
+  CONCURRENT_INLINE ~Engine() override;
 
   /// Starts the manager thread. @throws std::system_error
   void start();
@@ -158,10 +158,11 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
   /// False when the deadline came first.
   bool wait_idle(Deadline deadline);
 
-  inline void note_settled(const PoolTask& task) noexcept override;
-  inline bool withdraw(PoolTask& task) noexcept override;
-  inline bool end_running(PoolTask& task) noexcept override;
-  inline bool drive_for(StateBase& target, Deadline deadline, std::size_t bytes) noexcept override;
+  CONCURRENT_INLINE void note_settled(const PoolTask& task) noexcept override;
+  CONCURRENT_INLINE bool withdraw(PoolTask& task) noexcept override;
+  CONCURRENT_INLINE bool end_running(PoolTask& task) noexcept override;
+  CONCURRENT_INLINE bool drive_for(StateBase& target, Deadline deadline,
+                                   std::size_t bytes) noexcept override;
 
   /// In the manager thread, or in another that does its work: in a done-callback.
   [[nodiscard]] bool in_manager_thread() const noexcept {
@@ -359,7 +360,10 @@ class Engine final : public TaskOwner, public std::enable_shared_from_this<Engin
 
 }  // namespace concurrent::futures::detail::process
 
+// Where the members are defined.
+#if !defined(CONCURRENT_SEPARATE_COMPILATION)
 #include <concurrent/futures/detail/process/engine_callers.hpp>
 #include <concurrent/futures/detail/process/engine_manager.hpp>
 #include <concurrent/futures/detail/process/engine_tasks.hpp>
 #include <concurrent/futures/detail/process/engine_workers.hpp>
+#endif

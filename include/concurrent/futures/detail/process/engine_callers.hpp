@@ -3,18 +3,21 @@
 
 // The engine, as it is made and used by any thread.
 
+#include <concurrent/detail/separate_compilation.hpp>
 #include <concurrent/futures/detail/process/engine.hpp>
+#include <concurrent/futures/detail/process/fork_server.hpp>
+#include <concurrent/futures/detail/process/spawned_server.hpp>
 
 namespace concurrent::futures::detail::process {
 
 /// How many turns to wait actively, some 50 microseconds: none on one processor, where the other
 /// side could do nothing meanwhile.
-inline int turns_of_waiting() noexcept {
+CONCURRENT_INLINE int turns_of_waiting() noexcept {
   static const int turns = os::usable_cpus() > 1 ? 300 : 0;
   return turns;
 }
 
-inline Engine::Engine(EngineOptions options)
+CONCURRENT_INLINE Engine::Engine(EngineOptions options)
     : options_(std::move(options)),
       arena_memory_(make_arena_memory(options_)),
       arena_(make_arena()),
@@ -27,14 +30,14 @@ inline Engine::Engine(EngineOptions options)
 }
 
 /// Not for workers that must not see what others send and receive, or whose addresses are few.
-inline bool has_arena(const WorkerSetup& worker) noexcept {
+CONCURRENT_INLINE bool has_arena(const WorkerSetup& worker) noexcept {
   return !worker.sandbox && !worker.limits.address_space;
 }
-inline os::Descriptor Engine::make_arena_memory(const EngineOptions& options) noexcept {
+CONCURRENT_INLINE os::Descriptor Engine::make_arena_memory(const EngineOptions& options) noexcept {
   if (!options.spawns() || !has_arena(options.worker)) return {};
   return Arena::make_memory(largest_arena);
 }
-inline std::unique_ptr<Arena> Engine::make_arena() const {
+CONCURRENT_INLINE std::unique_ptr<Arena> Engine::make_arena() const {
   // Now, so that the workers inherit it, and the server finds it made.
   if (!options_.spawns()) multiprocessing::detail::SharedHeap::instance();
   if (!has_arena(options_.worker)) return nullptr;
@@ -43,7 +46,7 @@ inline std::unique_ptr<Arena> Engine::make_arena() const {
   return *arena ? std::move(arena) : nullptr;
 }
 
-inline void Engine::start_server() {
+CONCURRENT_INLINE void Engine::start_server() {
   os::SocketPair control = os::socket_pair(SOCK_SEQPACKET);
   os::Descriptor parent = os::open_process(owner_);
   if (options_.spawns()) {
@@ -69,23 +72,23 @@ inline void Engine::start_server() {
   }
 }
 
-inline Engine::~Engine() {
+CONCURRENT_INLINE Engine::~Engine() {
   if (in_other_process()) return;
   if (thread_.joinable()) thread_.detach();  // it is this thread, which destroys the engine last
   if (control_) end_server();                // the manager thread was never started
 }
 
-inline void Engine::start() {
+CONCURRENT_INLINE void Engine::start() {
   const os::AllSignalsBlocked blocked;  // the new thread inherits it: handlers are for others
   thread_ = std::thread([self = shared_from_this()] { self->run(); });
 }
 
-inline void Engine::check_open() const {
+CONCURRENT_INLINE void Engine::check_open() const {
   if (broken_) throw BrokenProcessPool(*broken_);
   if (shutdown_) throw ShutdownError();
 }
 
-inline void Engine::push(PoolTaskPtr& task) {
+CONCURRENT_INLINE void Engine::push(PoolTaskPtr& task) {
   if (task->options().priority != 0 && !std::exchange(priorities_differ_, true)) alarm_.call();
   task->kept = task->request.take_kept();
   constexpr std::size_t most = (std::numeric_limits<std::uint32_t>::max)();
@@ -96,7 +99,7 @@ inline void Engine::push(PoolTaskPtr& task) {
   ++unfinished_;
 }
 
-inline void Engine::check_open_now() const {
+CONCURRENT_INLINE void Engine::check_open_now() const {
   if (in_other_process()) {
     throw std::logic_error("this process pool was made by process " + std::to_string(owner_) +
                            " and cannot be used in process " + std::to_string(::getpid()) +
@@ -109,7 +112,7 @@ inline void Engine::check_open_now() const {
 }
 
 /// Under the mutex: what waits for a worker, be it in the ring of one.
-inline bool Engine::is_full() const noexcept {
+CONCURRENT_INLINE bool Engine::is_full() const noexcept {
   std::size_t pending = ready_.ready_count();
   for (const auto& [key, worker] : workers_) {
     if (worker.tasks.size() > 1) pending += worker.tasks.size() - 1;
@@ -117,7 +120,7 @@ inline bool Engine::is_full() const noexcept {
   return pending >= options_.max_pending;
 }
 
-inline bool Engine::leaves_it_to_callers() const {
+CONCURRENT_INLINE bool Engine::leaves_it_to_callers() const {
   if (options_.max_pending == 0 || options_.when_full != WhenFull::run_in_caller) return false;
   const std::scoped_lock lock(mutex_);
   check_open();
@@ -125,7 +128,7 @@ inline bool Engine::leaves_it_to_callers() const {
 }
 
 /// @throws QueueFullError, and what check_open throws.
-inline void Engine::wait_for_room(std::unique_lock<std::mutex>& lock) {
+CONCURRENT_INLINE void Engine::wait_for_room(std::unique_lock<std::mutex>& lock) {
   // Whoever drives the engine would wait for itself.
   while (is_full() && !in_manager_thread()) {
     if (options_.when_full == WhenFull::throw_error) {
@@ -138,11 +141,11 @@ inline void Engine::wait_for_room(std::unique_lock<std::mutex>& lock) {
 }
 
 /// Under the mutex: there may be room.
-inline void Engine::made_room() noexcept {
+CONCURRENT_INLINE void Engine::made_room() noexcept {
   if (options_.max_pending != 0) room_.notify_all();
 }
 
-inline void Engine::submit(PoolTaskPtr task) {
+CONCURRENT_INLINE void Engine::submit(PoolTaskPtr task) {
   std::unique_lock lock(mutex_);
   check_open();
   const bool bounded = options_.max_pending != 0 && options_.when_full != WhenFull::run_in_caller;
@@ -151,7 +154,7 @@ inline void Engine::submit(PoolTaskPtr task) {
   drive_after_submit(lock);
 }
 
-inline void Engine::submit_accepted(PoolTaskPtr task) noexcept {
+CONCURRENT_INLINE void Engine::submit_accepted(PoolTaskPtr task) noexcept {
   std::unique_lock lock(mutex_);
   // The end may have begun already when shutdown cancels the call.
   const bool cancelled = shutdown_ && unfinished_ == 0 && waiting_.empty();
@@ -169,13 +172,13 @@ inline void Engine::submit_accepted(PoolTaskPtr task) noexcept {
       BrokenProcessPool("the process pool ended while this task waited for its arguments")));
 }
 
-inline void Engine::enter_waiting(WaitingCallPtr call) {
+CONCURRENT_INLINE void Engine::enter_waiting(WaitingCallPtr call) {
   const std::scoped_lock lock(mutex_);
   check_open();
   waiting_.enter(std::move(call));
 }
 
-inline void Engine::leave_waiting(const WaitingCall& call) noexcept {
+CONCURRENT_INLINE void Engine::leave_waiting(const WaitingCall& call) noexcept {
   WaitingCallPtr left;
   {
     const std::scoped_lock lock(mutex_);
@@ -186,7 +189,7 @@ inline void Engine::leave_waiting(const WaitingCall& call) noexcept {
 }
 
 /// The time of a task that is cancelled need not come, and its place in a bounded queue is free.
-inline void Engine::note_settled(const PoolTask& task) noexcept {
+CONCURRENT_INLINE void Engine::note_settled(const PoolTask& task) noexcept {
   if (options_.max_pending == 0 && !ReadyQueue::is_delayed(task.options())) return;
   {
     const std::scoped_lock lock(mutex_);
@@ -195,7 +198,7 @@ inline void Engine::note_settled(const PoolTask& task) noexcept {
   alarm_.call();
 }
 
-inline void Engine::cancel_pending() {
+CONCURRENT_INLINE void Engine::cancel_pending() {
   std::vector<PoolTaskPtr> tasks;
   std::vector<WaitingCallPtr> calls;
   {
@@ -215,7 +218,7 @@ inline void Engine::cancel_pending() {
   alarm_.call();
 }
 
-inline void Engine::shutdown(bool wait, bool cancel_futures) {
+CONCURRENT_INLINE void Engine::shutdown(bool wait, bool cancel_futures) {
   if (in_other_process()) return;
   const auto self = shared_from_this();  // a callback may destroy the pool
   {
@@ -238,7 +241,7 @@ inline void Engine::shutdown(bool wait, bool cancel_futures) {
   thread_.join();
 }
 
-inline void Engine::abandon() noexcept {
+CONCURRENT_INLINE void Engine::abandon() noexcept {
   if (in_other_process()) return;
   if (!in_manager_thread()) {
     shutdown(true, false);
@@ -250,7 +253,7 @@ inline void Engine::abandon() noexcept {
   if (!std::exchange(joined_, true)) thread_.detach();
 }
 
-inline void Engine::stop_workers(int signal, const char* by) {
+CONCURRENT_INLINE void Engine::stop_workers(int signal, const char* by) {
   if (in_other_process()) return;
   const auto self = shared_from_this();  // a callback may destroy the pool
   {
@@ -265,7 +268,7 @@ inline void Engine::stop_workers(int signal, const char* by) {
   cancel_pending();
 }
 
-inline bool Engine::wait_idle(Deadline deadline) {
+CONCURRENT_INLINE bool Engine::wait_idle(Deadline deadline) {
   if (in_other_process()) return true;
   if (in_manager_thread()) {
     throw std::system_error(std::make_error_code(std::errc::resource_deadlock_would_occur),
@@ -279,7 +282,7 @@ inline bool Engine::wait_idle(Deadline deadline) {
 }
 
 /// Called by a cancellation, for a task that was put behind another.
-inline bool Engine::withdraw(PoolTask& task) noexcept {
+CONCURRENT_INLINE bool Engine::withdraw(PoolTask& task) noexcept {
   {
     const std::scoped_lock lock(mutex_);
     if (task.worker == 0) return true;  // it has been taken back already
@@ -302,7 +305,7 @@ inline bool Engine::withdraw(PoolTask& task) noexcept {
 }
 
 /// Called by a cancellation, for a task that runs.
-inline bool Engine::end_running(PoolTask& task) noexcept {
+CONCURRENT_INLINE bool Engine::end_running(PoolTask& task) noexcept {
   if (in_other_process()) return false;
   bool cancelled = false;
   PoolTaskPtr ended;
@@ -339,7 +342,7 @@ inline bool Engine::end_running(PoolTask& task) noexcept {
 }
 
 /// With the mutex, which it gives up: hands tasks out in the thread that has submitted one.
-inline void Engine::drive_after_submit(std::unique_lock<std::mutex>& lock) noexcept {
+CONCURRENT_INLINE void Engine::drive_after_submit(std::unique_lock<std::mutex>& lock) noexcept {
   const bool gathers = submits_at_a_time_ != 1;
   if (gathers && ready_.ready_count() < submits_at_a_time_) return lock.unlock();
   if (role_.mine()) return role_.leave_word();  // in a callback: the driver looks again
@@ -348,7 +351,8 @@ inline void Engine::drive_after_submit(std::unique_lock<std::mutex>& lock) noexc
 }
 
 /// Keeps the role while it waits, if it can have it: nothing is faster than looking into the rings.
-inline bool Engine::drive_for(StateBase& target, Deadline deadline, std::size_t bytes) noexcept {
+CONCURRENT_INLINE bool Engine::drive_for(StateBase& target, Deadline deadline,
+                                         std::size_t bytes) noexcept {
   if (in_other_process() || in_manager_thread()) return target.done();
   // relaxed: the look at it comes with the role
   watchers_.fetch_add(1, std::memory_order_relaxed);

@@ -3,26 +3,27 @@
 
 // The engine's work: who does it, when, until when, and how it ends.
 
+#include <concurrent/detail/separate_compilation.hpp>
 #include <concurrent/futures/detail/process/engine.hpp>
 
 namespace concurrent::futures::detail::process {
 
 /// True when this thread has the role. Else the one who has it looks again before it goes.
-inline bool Engine::enter_as_passer_by() noexcept {
+CONCURRENT_INLINE bool Engine::enter_as_passer_by() noexcept {
   if (role_.try_enter()) return true;
   role_.leave_word();
   return role_.try_enter();
 }
 
 /// With the role, which it gives up, and maybe the mutex, too: does what there is to do.
-inline void Engine::pass_by(bool fetch, std::unique_lock<std::mutex>& lock) noexcept {
+CONCURRENT_INLINE void Engine::pass_by(bool fetch, std::unique_lock<std::mutex>& lock) noexcept {
   const auto self = fetch ? shared_from_this() : nullptr;  // a callback may destroy the pool
   work(fetch, lock);
   step_down(lock);
 }
 
 /// Gives up the role. Does what others leave to it; if that does not end, the manager goes on.
-inline void Engine::step_down(std::unique_lock<std::mutex>& lock) noexcept {
+CONCURRENT_INLINE void Engine::step_down(std::unique_lock<std::mutex>& lock) noexcept {
   constexpr int most_rounds = 16;
   std::shared_ptr<Engine> self;
   for (int round = 0;; ++round) {
@@ -36,7 +37,7 @@ inline void Engine::step_down(std::unique_lock<std::mutex>& lock) noexcept {
 }
 
 /// With the role and maybe the mutex, which is free afterwards.
-inline void Engine::work(bool fetch, std::unique_lock<std::mutex>& lock) noexcept {
+CONCURRENT_INLINE void Engine::work(bool fetch, std::unique_lock<std::mutex>& lock) noexcept {
   passers_by_ = true;
   try {
     if (!ended_) drive(Driver::passer_by, fetch, lock);
@@ -49,12 +50,13 @@ inline void Engine::work(bool fetch, std::unique_lock<std::mutex>& lock) noexcep
 }
 
 /// With the role: whether there is anything for a passer-by.
-inline bool Engine::has_news() noexcept {
+CONCURRENT_INLINE bool Engine::has_news() noexcept {
   return role_.has_word() || std::any_of(workers_.begin(), workers_.end(),
                                          [](auto& entry) { return entry.second.has_news(); });
 }
 
-inline void Engine::drive(Driver driver, bool fetch, std::unique_lock<std::mutex>& lock) {
+CONCURRENT_INLINE void Engine::drive(Driver driver, bool fetch,
+                                     std::unique_lock<std::mutex>& lock) {
   role_.take_word();
   std::size_t fetched = 0;
   if (fetch) {
@@ -71,13 +73,13 @@ inline void Engine::drive(Driver driver, bool fetch, std::unique_lock<std::mutex
   listen_unless_promised();
 }
 
-inline void Engine::listen_unless_promised() noexcept {
+CONCURRENT_INLINE void Engine::listen_unless_promised() noexcept {
   // relaxed: who leaves the count takes the role afterwards, or leaves word
   if (!napping_ && watchers_.load(std::memory_order_relaxed) == 0) listen();
 }
 
 /// From now on workers ring. What came just before is seen by the next round.
-inline void Engine::listen() noexcept {
+CONCURRENT_INLINE void Engine::listen() noexcept {
   for (auto& [key, worker] : workers_) {
     if (!worker.channel) continue;
     worker.channel.listen();                    // F1
@@ -87,7 +89,7 @@ inline void Engine::listen() noexcept {
 
 // The manager thread
 
-inline void Engine::run() noexcept {
+CONCURRENT_INLINE void Engine::run() noexcept {
   manager_id_.store(std::this_thread::get_id(), std::memory_order_relaxed);  // read by itself only
   os::set_thread_name("process_pool");
   while (!finished()) {
@@ -113,7 +115,7 @@ inline void Engine::run() noexcept {
   changed_.notify_all();
 }
 
-inline void Engine::manage() {
+CONCURRENT_INLINE void Engine::manage() {
   std::span<const epoll_event> events;
   std::unique_lock lock(mutex_, std::defer_lock);
   while (!finished()) {
@@ -134,7 +136,7 @@ inline void Engine::manage() {
 }
 
 /// How long to sleep, and how: a nap ends by itself, and results may lie until then.
-inline Deadline Engine::plan() {
+CONCURRENT_INLINE Deadline Engine::plan() {
   const bool others = std::exchange(passers_by_, false);
   const bool busy = std::exchange(fetched_, 0) != 0;
   bool queues = false;
@@ -158,16 +160,16 @@ inline Deadline Engine::plan() {
   return planned_;
 }
 
-inline bool Engine::finished() const {
+CONCURRENT_INLINE bool Engine::finished() const {
   const std::scoped_lock lock(mutex_);
   return broken_ || (shutdown_ && unfinished_ == 0 && waiting_.empty());
 }
 
-inline void Engine::handle_all(std::span<const epoll_event> events) {
+CONCURRENT_INLINE void Engine::handle_all(std::span<const epoll_event> events) {
   for (const epoll_event& event : events) handle(event.data.u64, event.events);
 }
 
-inline void Engine::handle(Key key, std::uint32_t events) {
+CONCURRENT_INLINE void Engine::handle(Key key, std::uint32_t events) {
   if (key == alarm_key) return alarm_.answer();
   if (key == control_key) return receive_replies();
   if (key == server_key) return server_ended();
@@ -187,7 +189,7 @@ inline void Engine::handle(Key key, std::uint32_t events) {
   workers_.erase(found);
 }
 
-inline Deadline Engine::next_deadline() const noexcept {
+CONCURRENT_INLINE Deadline Engine::next_deadline() const noexcept {
   Deadline next = next_due_;
   const std::scoped_lock lock(mutex_);
   for (const auto& [key, worker] : workers_) {
@@ -201,7 +203,7 @@ inline Deadline Engine::next_deadline() const noexcept {
 }
 
 /// Whoever waits behind a task that takes its time is another worker's.
-inline void Engine::check_queues() {
+CONCURRENT_INLINE void Engine::check_queues() {
   bool taken_back = false;
   Clock::time_point now{};
   std::unique_lock lock(mutex_);
@@ -219,7 +221,7 @@ inline void Engine::check_queues() {
   if (taken_back) dispatch(lock);
 }
 
-inline void Engine::check_deadlines() {
+CONCURRENT_INLINE void Engine::check_deadlines() {
   if (!timed_) return;
   std::vector<pid_t> given_up;
   bool timed = false;
@@ -250,7 +252,8 @@ inline void Engine::check_deadlines() {
 // The end
 
 /// Fails everything that is not finished, each future with an exception of its own.
-inline void Engine::break_pool(const std::string& why, PoolTaskPtr culprits_task) noexcept {
+CONCURRENT_INLINE void Engine::break_pool(const std::string& why,
+                                          PoolTaskPtr culprits_task) noexcept {
   const std::string text = "the process pool is broken: " + why;
   if (std::exchange(breaking_, true)) {
     if (culprits_task != nullptr) fail_broken(std::move(culprits_task), text);
@@ -299,7 +302,7 @@ inline void Engine::break_pool(const std::string& why, PoolTaskPtr culprits_task
   alarm_.call();  // this may be another thread than the manager's
 }
 
-inline void Engine::fail_broken(PoolTaskPtr task, const std::string& text) noexcept {
+CONCURRENT_INLINE void Engine::fail_broken(PoolTaskPtr task, const std::string& text) noexcept {
   task->fail(std::make_exception_ptr(BrokenProcessPool(text)));
   task.reset();
   tasks_done(1);
@@ -307,7 +310,7 @@ inline void Engine::fail_broken(PoolTaskPtr task, const std::string& text) noexc
 
 /// Waits until every worker has ended: idle ones do when their channel closes, and those of a
 /// broken pool have been killed.
-inline void Engine::end_workers() {
+CONCURRENT_INLINE void Engine::end_workers() {
   ending_ = true;
   for (auto& [key, worker] : workers_) {
     if (worker.channel.descriptor() < 0) continue;
@@ -338,11 +341,11 @@ inline void Engine::end_workers() {
   workers_.clear();
 }
 
-inline void Engine::dismiss_server() noexcept {
+CONCURRENT_INLINE void Engine::dismiss_server() noexcept {
   dismissed_ = tell_server({ServerRequest::Kind::leave, 0, 0}) || dismissed_;
 }
 
-inline void Engine::end_server() noexcept {
+CONCURRENT_INLINE void Engine::end_server() noexcept {
   if (!dismissed_) dismiss_server();
   ::shutdown(control_.number(), SHUT_RDWR);  // seen even if a child of this program inherited it
   control_.reset();

@@ -3,13 +3,14 @@
 
 // The engine's tasks: how they get to workers, and their results back.
 
+#include <concurrent/detail/separate_compilation.hpp>
 #include <concurrent/futures/detail/process/engine.hpp>
 
 namespace concurrent::futures::detail::process {
 
 /// With the mutex, which it gives up meanwhile: drops what was cancelled and would lie in the queue
 /// for long.
-inline void Engine::drop_settled(std::unique_lock<std::mutex>& lock) {
+CONCURRENT_INLINE void Engine::drop_settled(std::unique_lock<std::mutex>& lock) {
   std::vector<PoolTaskPtr> settled = ready_.take_settled();
   settled_ = false;
   made_room();
@@ -24,7 +25,7 @@ inline void Engine::drop_settled(std::unique_lock<std::mutex>& lock) {
 
 /// Under the mutex: brings an idle worker to the back that has room for the next task. False: all
 /// have still to skip what was taken back from them.
-inline bool Engine::choose_idle() {
+CONCURRENT_INLINE bool Engine::choose_idle() {
   const auto chosen = std::find_if(idle_.rbegin(), idle_.rend(), [this](Key key) {
     return workers_.at(key).channel.has_room(ready_.front().request);
   });
@@ -35,7 +36,7 @@ inline bool Engine::choose_idle() {
 
 /// Gives ready tasks to idle workers, asks for more workers when tasks are left, and puts tasks
 /// behind those of workers that have shown to be fast. With the mutex, which it may give up.
-inline void Engine::dispatch(std::unique_lock<std::mutex>& lock) {
+CONCURRENT_INLINE void Engine::dispatch(std::unique_lock<std::mutex>& lock) {
   struct Publishing {  // in any case, once for all that is put behind others
     explicit Publishing(Engine& engine) noexcept : engine_(engine) {}
     Publishing(const Publishing&) = delete;
@@ -90,7 +91,7 @@ inline void Engine::dispatch(std::unique_lock<std::mutex>& lock) {
 /// With the mutex: gives the task, which is running from now on, to the idle worker at the back.
 /// Leaves one that was cancelled. The mutex is free afterwards if there is no other task. Has done
 /// nothing if it throws. @throws std::bad_alloc
-inline void Engine::hand_over(PoolTaskPtr& task, std::unique_lock<std::mutex>& lock) {
+CONCURRENT_INLINE void Engine::hand_over(PoolTaskPtr& task, std::unique_lock<std::mutex>& lock) {
   const Key key = idle_.back();
   WorkerRecord& worker = workers_.at(key);
   const TaskOptions& options = task->options();
@@ -135,7 +136,7 @@ inline void Engine::hand_over(PoolTaskPtr& task, std::unique_lock<std::mutex>& l
 }
 
 /// Under the mutex: the worker behind whose tasks the next one may wait; null: none.
-inline WorkerRecord* Engine::next_in_line() noexcept {
+CONCURRENT_INLINE WorkerRecord* Engine::next_in_line() noexcept {
   if (priorities_differ_) return nullptr;
   const PoolTask& task = ready_.front();
   if (!PoolChannel::is_small(task.request) || !task.options().timeout.deadline().never() ||
@@ -157,7 +158,7 @@ inline WorkerRecord* Engine::next_in_line() noexcept {
 
 /// Under the mutex: puts the next task behind those of the worker; publish_all() should follow.
 /// False: there was no room.
-inline bool Engine::put_behind(WorkerRecord& worker) {
+CONCURRENT_INLINE bool Engine::put_behind(WorkerRecord& worker) {
   PoolTask& task = ready_.front();
   if (!worker.channel.has_room(task.request) || !worker.channel.slot_is_free(worker.next_ticket)) {
     return false;
@@ -184,7 +185,7 @@ inline bool Engine::put_behind(WorkerRecord& worker) {
 }
 
 /// What was put behind others becomes the workers'.
-inline void Engine::publish_all() noexcept {
+CONCURRENT_INLINE void Engine::publish_all() noexcept {
   if (!std::exchange(appended_, false)) return;
   for (auto& [key, worker] : workers_) {
     if (worker.channel && worker.channel.publish()) watch(key, worker);
@@ -192,7 +193,7 @@ inline void Engine::publish_all() noexcept {
 }
 
 /// Under the mutex: whether no worker will miss the next tasks soon.
-inline bool Engine::all_have_stock() const noexcept {
+CONCURRENT_INLINE bool Engine::all_have_stock() const noexcept {
   return !workers_.empty() && std::all_of(workers_.begin(), workers_.end(), [](const auto& entry) {
     return entry.second.state == State::busy && entry.second.tasks.size() >= enough_stock;
   });
@@ -200,7 +201,7 @@ inline bool Engine::all_have_stock() const noexcept {
 
 /// Under the mutex: moves a task that its worker has not begun back into the queue; the caller
 /// removes `handed`. False: the worker has begun it. @throws std::bad_alloc, and it stays then
-inline bool Engine::take_back(WorkerRecord::Handed& handed, WorkerRecord& worker) {
+CONCURRENT_INLINE bool Engine::take_back(WorkerRecord::Handed& handed, WorkerRecord& worker) {
   if (!handed.revocable) return false;
   PoolTask& task = *handed.task;
   ready_.put_back(handed.task);  // what may throw comes first
@@ -215,13 +216,13 @@ inline bool Engine::take_back(WorkerRecord::Handed& handed, WorkerRecord& worker
 }
 
 /// The newest first, so that the older ones come before them in the queue.
-inline void Engine::take_back_all(WorkerRecord& worker) {
+CONCURRENT_INLINE void Engine::take_back_all(WorkerRecord& worker) {
   while (!worker.tasks.empty() && take_back(worker.tasks.back(), worker)) worker.tasks.pop_back();
 }
 
 /// Under the mutex, when a worker is idle: what waits in rings and is older than the next task
 /// comes first. @pre ready_count() != 0
-inline void Engine::take_back_older() {
+CONCURRENT_INLINE void Engine::take_back_older() {
   const std::uint64_t next = ready_.front().number;
   for (auto& [key, worker] : workers_) {
     const auto queued = std::find_if(worker.tasks.begin(), worker.tasks.end(),
@@ -234,7 +235,7 @@ inline void Engine::take_back_older() {
 
 // Results
 
-inline std::size_t Engine::fetch_all(Driver driver) {
+CONCURRENT_INLINE std::size_t Engine::fetch_all(Driver driver) {
   std::size_t fetched = 0;
   const bool looks = napping_ || watchers_.load(std::memory_order_relaxed) != 0;  // as in drive()
   for (auto& [key, worker] : workers_) {
@@ -250,7 +251,7 @@ inline std::size_t Engine::fetch_all(Driver driver) {
 
 /// Completes the tasks whose results are in the ring. A passer-by leaves those to the manager that
 /// run code of others.
-inline std::size_t Engine::fetch_results(Key key, WorkerRecord& worker, Driver driver) {
+CONCURRENT_INLINE std::size_t Engine::fetch_results(Key key, WorkerRecord& worker, Driver driver) {
   struct Result {
     PoolTaskPtr task;
     FrameKind kind{};
@@ -339,7 +340,7 @@ inline std::size_t Engine::fetch_results(Key key, WorkerRecord& worker, Driver d
 
 /// A worker that has nothing left is idle, or ends; one that has begun what it was offered shows
 /// it.
-inline void Engine::settle(Key key, WorkerRecord& worker) noexcept {
+CONCURRENT_INLINE void Engine::settle(Key key, WorkerRecord& worker) noexcept {
   if (!worker.tasks.empty()) {
     WorkerRecord::Handed& first = worker.tasks.front();
     if (!first.revocable || !worker.channel.taken(first.ticket)) return;
@@ -358,7 +359,7 @@ inline void Engine::settle(Key key, WorkerRecord& worker) noexcept {
 }
 
 /// Decides how many tasks the worker may have at a time from now on.
-inline void Engine::note_progress(WorkerRecord& worker, std::size_t results) noexcept {
+CONCURRENT_INLINE void Engine::note_progress(WorkerRecord& worker, std::size_t results) noexcept {
   if (ready_.ready_count() == 0 && worker.tasks.empty()) {
     worker.progress = WorkerRecord::unknown;
     return;
@@ -373,7 +374,7 @@ inline void Engine::note_progress(WorkerRecord& worker, std::size_t results) noe
 }
 
 /// Workers go on while the callbacks run.
-inline void Engine::dispatch_meanwhile(std::unique_lock<std::mutex>& lock) noexcept {
+CONCURRENT_INLINE void Engine::dispatch_meanwhile(std::unique_lock<std::mutex>& lock) noexcept {
   try {
     dispatch(lock);
   } catch (...) {  // no memory: the next round tries again
@@ -382,7 +383,7 @@ inline void Engine::dispatch_meanwhile(std::unique_lock<std::mutex>& lock) noexc
 }
 
 /// A result that came through the socket.
-inline void Engine::finish_task(Key key, WorkerRecord& worker, const Frame& frame) {
+CONCURRENT_INLINE void Engine::finish_task(Key key, WorkerRecord& worker, const Frame& frame) {
   PoolTaskPtr task;
   {
     std::unique_lock lock(mutex_);
@@ -402,9 +403,9 @@ inline void Engine::finish_task(Key key, WorkerRecord& worker, const Frame& fram
 }
 
 /// Empty if the worker must not write there: it has lied.
-inline std::span<const std::byte> Engine::value_in_arena(std::span<const std::byte> payload,
-                                                         const WorkerRecord& worker,
-                                                         const PoolTask& task) const noexcept {
+CONCURRENT_INLINE std::span<const std::byte> Engine::value_in_arena(
+    std::span<const std::byte> payload, const WorkerRecord& worker,
+    const PoolTask& task) const noexcept {
   AreaMessage area;
   if (arena_ == nullptr || payload.size() != sizeof area) return {};
   std::memcpy(&area, payload.data(), sizeof area);
@@ -422,8 +423,8 @@ inline std::span<const std::byte> Engine::value_in_arena(std::span<const std::by
   return holds_value(worker.results.bytes()) ? value : std::span<const std::byte>();
 }
 
-inline void Engine::complete(PoolTask& task, const WorkerRecord& worker, FrameKind kind,
-                             std::span<const std::byte> payload) {
+CONCURRENT_INLINE void Engine::complete(PoolTask& task, const WorkerRecord& worker, FrameKind kind,
+                                        std::span<const std::byte> payload) {
   try {
     // The result may lie where the request was.
     const ByteBuffer request = std::move(task.request);
@@ -442,8 +443,8 @@ inline void Engine::complete(PoolTask& task, const WorkerRecord& worker, FrameKi
 }
 
 /// Who sees the future fail finds the pool broken already.
-inline void Engine::break_by_result(PoolTask& task, const WorkerRecord& worker,
-                                    const std::string& reason) {
+CONCURRENT_INLINE void Engine::break_by_result(PoolTask& task, const WorkerRecord& worker,
+                                               const std::string& reason) {
   const std::string why = "the result of " + task.called("a task") + " from worker process " +
                           std::to_string(worker.pid) + " could not be read back" + reason;
   const std::string text = "the process pool is broken: " + why;
@@ -456,7 +457,7 @@ inline void Engine::break_by_result(PoolTask& task, const WorkerRecord& worker,
   break_pool(why);
 }
 
-inline void Engine::tasks_done(std::size_t count) noexcept {
+CONCURRENT_INLINE void Engine::tasks_done(std::size_t count) noexcept {
   const std::scoped_lock lock(mutex_);
   made_room();
   unfinished_ -= count;

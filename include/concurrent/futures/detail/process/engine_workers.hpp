@@ -3,6 +3,7 @@
 
 // The engine's workers: how they come and go, and what they send through their sockets.
 
+#include <concurrent/detail/separate_compilation.hpp>
 #include <concurrent/futures/detail/process/engine.hpp>
 
 namespace concurrent::futures::detail::process {
@@ -10,7 +11,7 @@ namespace concurrent::futures::detail::process {
 // Workers coming and going
 
 /// Under the mutex. `wanted` tasks have no worker.
-inline void Engine::request_workers(std::size_t wanted) {
+CONCURRENT_INLINE void Engine::request_workers(std::size_t wanted) {
   const std::size_t coming = starting_ + requested_;
   const std::size_t all = workers_.size() + requested_;
   if (!may_start_ || wanted <= coming || all >= options_.max_workers) return;
@@ -26,11 +27,11 @@ inline void Engine::request_workers(std::size_t wanted) {
 }
 
 /// False when the server cannot take it now; its death is noticed elsewhere.
-inline bool Engine::tell_server(const ServerRequest& request) noexcept {
+CONCURRENT_INLINE bool Engine::tell_server(const ServerRequest& request) noexcept {
   return os::send_with_descriptors(control_.number(), &request, sizeof request, nullptr, 0);
 }
 
-inline void Engine::receive_replies() {
+CONCURRENT_INLINE void Engine::receive_replies() {
   for (;;) {
     ServerReply reply;
     os::Received received = os::receive_with_descriptors(control_.number(), &reply, sizeof reply);
@@ -66,13 +67,14 @@ inline void Engine::receive_replies() {
 }
 
 /// Those for which this process has no room do not come.
-inline bool Engine::all_have_come(const ServerReply& reply, const os::Received& received) noexcept {
+CONCURRENT_INLINE bool Engine::all_have_come(const ServerReply& reply,
+                                             const os::Received& received) noexcept {
   const auto count = static_cast<std::size_t>(reply.code);
   return count >= least_descriptors_of_started && count <= received.descriptors.size() &&
          received.descriptors[count - 1];
 }
 
-inline void Engine::worker_started(
+CONCURRENT_INLINE void Engine::worker_started(
     pid_t pid, std::array<os::Descriptor, os::max_passed_descriptors> received) {
   auto& [socket, process, memory, bell, bell_keeper] = received;
   if (ending_ && begins_harmlessly()) return os::signal_process(process, SIGKILL);
@@ -105,7 +107,7 @@ inline void Engine::worker_started(
   poller_.add(worker->process.number(), key | 1U);
 }
 
-inline void Engine::start_failed(int error) {
+CONCURRENT_INLINE void Engine::start_failed(int error) {
   may_start_ = false;
   if (ending_ || requested_ != 0 || !workers_.empty()) return;  // those that there are go on
   bool needed = false;
@@ -120,7 +122,7 @@ inline void Engine::start_failed(int error) {
 }
 
 /// Nothing for a status that nobody knows.
-inline void Engine::worker_ended(pid_t pid, std::optional<int> status) {
+CONCURRENT_INLINE void Engine::worker_ended(pid_t pid, std::optional<int> status) {
   const auto found = std::find_if(workers_.begin(), workers_.end(),
                                   [pid](const auto& entry) { return entry.second.pid == pid; });
   if (found == workers_.end()) return;
@@ -143,7 +145,7 @@ inline void Engine::worker_ended(pid_t pid, std::optional<int> status) {
   bury(std::move(worker), status);
 }
 
-inline void Engine::bury(WorkerRecord worker, std::optional<int> status) {
+CONCURRENT_INLINE void Engine::bury(WorkerRecord worker, std::optional<int> status) {
   const std::string who = "worker process " + std::to_string(worker.pid);
   std::string how = status ? os::describe_wait_status(*status)
                            : "has ended, and the fork server does not say how";
@@ -192,8 +194,8 @@ inline void Engine::bury(WorkerRecord worker, std::optional<int> status) {
 }
 
 /// Only the task that was running has a worker's death as its outcome, or another attempt.
-inline void Engine::survive(PoolTaskPtr running, const WorkerRecord& worker, const std::string& how,
-                            std::optional<int> status) {
+CONCURRENT_INLINE void Engine::survive(PoolTaskPtr running, const WorkerRecord& worker,
+                                       const std::string& how, std::optional<int> status) {
   const bool killed = status && WIFSIGNALED(*status);
   const bool exited = status && WIFEXITED(*status);
   if (running == nullptr) {
@@ -223,7 +225,7 @@ inline void Engine::survive(PoolTaskPtr running, const WorkerRecord& worker, con
   tasks_done(1);
 }
 
-inline void Engine::server_ended() {
+CONCURRENT_INLINE void Engine::server_ended() {
   if (!std::exchange(server_alive_, false)) return;
   poller_.remove(control_.number());
   poller_.remove(server_.number());
@@ -243,7 +245,7 @@ inline void Engine::server_ended() {
 
 // Channels
 
-inline void Engine::pump(Key key, WorkerRecord& worker, std::uint32_t events) {
+CONCURRENT_INLINE void Engine::pump(Key key, WorkerRecord& worker, std::uint32_t events) {
   if ((events & EPOLLOUT) != 0) worker.channel.pump_out();
   if ((events & ~std::uint32_t{EPOLLOUT}) != 0) {
     const auto status =
@@ -258,7 +260,7 @@ inline void Engine::pump(Key key, WorkerRecord& worker, std::uint32_t events) {
   watch(key, worker);
 }
 
-inline void Engine::receive(Key key, WorkerRecord& worker, const Frame& frame) {
+CONCURRENT_INLINE void Engine::receive(Key key, WorkerRecord& worker, const Frame& frame) {
   bool answers = false;
   std::string task;
   {
@@ -316,14 +318,14 @@ inline void Engine::receive(Key key, WorkerRecord& worker, const Frame& frame) {
              " sent a message out of turn (a corrupt frame)");
 }
 
-inline void Engine::drain(Key key, WorkerRecord& worker) {
+CONCURRENT_INLINE void Engine::drain(Key key, WorkerRecord& worker) {
   if (!worker.channel) return;
   fetch_results(key, worker, Driver::manager);
   worker.channel.pump_in([&](const Frame& frame) { receive(key, worker, frame); }, true);
 }
 
 /// Its channel is closed, or it has ended: the fork server will say more.
-inline void Engine::lose(Key key, WorkerRecord& worker) {
+CONCURRENT_INLINE void Engine::lose(Key key, WorkerRecord& worker) {
   not_idle(key);
   worker.deadline = {};
   if (worker.channel) poller_.remove(worker.channel.descriptor());
@@ -337,14 +339,14 @@ inline void Engine::lose(Key key, WorkerRecord& worker) {
 }
 
 /// Waits for room to write as long as something is to be written.
-inline void Engine::watch(Key key, WorkerRecord& worker) noexcept {
+CONCURRENT_INLINE void Engine::watch(Key key, WorkerRecord& worker) noexcept {
   if (worker.waits_for_write == worker.channel.has_unsent()) return;
   worker.waits_for_write = !worker.waits_for_write;
   poller_.change(worker.channel.descriptor(), key,
                  worker.waits_for_write ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
-inline void Engine::not_idle(Key key) noexcept {
+CONCURRENT_INLINE void Engine::not_idle(Key key) noexcept {
   idle_.erase(std::remove(idle_.begin(), idle_.end(), key), idle_.end());
 }
 

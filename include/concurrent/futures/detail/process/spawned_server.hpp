@@ -40,13 +40,6 @@
 
 namespace concurrent::futures::detail::process {
 
-/// The function in an initializer; null when it is something else, which cannot be sent.
-inline void (*plain_function(const std::function<void()>& initializer) noexcept)() {
-  if (const auto* const function = initializer.target<void (*)()>()) return *function;
-  if (const auto* const function = initializer.target<void (*)() noexcept>()) return *function;
-  return nullptr;
-}
-
 /// What differs between workers' setups, in this order. `archive` writes or reads.
 template <class Archive, class Setup>
 void exchange_setup(Archive& archive, Setup& setup) {

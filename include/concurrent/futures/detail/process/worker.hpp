@@ -53,6 +53,13 @@ struct WorkerSetup {
   bool sandbox = false;
 };
 
+/// The function in an initializer; null when it is something else, which cannot be sent.
+inline void (*plain_function(const std::function<void()>& initializer) noexcept)() {
+  if (const auto* const function = initializer.target<void (*)()>()) return *function;
+  if (const auto* const function = initializer.target<void (*)() noexcept>()) return *function;
+  return nullptr;
+}
+
 /// The loop of one worker. `[[noreturn]] run()`, because a worker never goes back into the program.
 class Worker {
  public:
