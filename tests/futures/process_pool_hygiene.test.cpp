@@ -177,18 +177,22 @@ TEST_CASE("more descriptors on their way than a user may have break nothing") {
         std::exchange(limit.rlim_cur, static_cast<rlim_t>(descriptors().rbegin()->first) + 60);
     ::setrlimit(RLIMIT_NOFILE, &limit);                     // the fork server's from now on
     if (::getuid() == 0 && ::setuid(65534) != 0) return 1;  // root may do anything
-    ProcessPoolExecutor executor({.max_workers = workers});
+    std::deque<ProcessPoolExecutor> pools;                  // one user's
+    for (int i = 0; i < 3; ++i)
+      pools.emplace_back(ProcessPoolExecutor::Options{.max_workers = workers});
     limit.rlim_cur = before;
     ::setrlimit(RLIMIT_NOFILE, &limit);
-    const auto meet = [] {  // each in a worker of its own
-      ++board()->flag[0];
-      while (board()->flag[0] < workers) ::usleep(1000);
+    const auto meet = [](std::size_t pool) {  // each in a worker of its own
+      ++board()->flag[pool];
+      while (board()->flag[pool] < workers) ::usleep(1000);
     };
-    const auto first = executor.submit([] {});
-    // Nobody receives meanwhile.
-    first.add_done_callback([](const Future<void>&) { ::usleep(300'000); });
     std::vector<Future<void>> tasks;
-    for (int i = 0; i < workers; ++i) tasks.push_back(executor.submit(meet));
+    for (std::size_t i = 0; i < pools.size(); ++i) {
+      tasks.push_back(pools[i].submit([] {}));
+      // Nobody receives meanwhile.
+      tasks.back().add_done_callback([](const Future<void>&) { ::usleep(300'000); });
+      for (int j = 0; j < workers; ++j) tasks.push_back(pools[i].submit(meet, i));
+    }
     for (const auto& task : tasks) task.result();
     return 0;
   });

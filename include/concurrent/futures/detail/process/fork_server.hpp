@@ -49,6 +49,7 @@ class ForkServer {
   };
 
   void receive_requests();
+  void start_workers();
   void start_worker();
   void signal_worker(pid_t pid, int signal) const noexcept;
   void bury_the_dead();
@@ -65,6 +66,7 @@ class ForkServer {
   const WorkerSetup& setup_;
   std::vector<pid_t> workers_;
   std::deque<Outgoing> outgoing_;
+  std::size_t to_start_ = 0;  // workers that were asked for
   bool pool_has_left_ = false;
   bool pool_said_so_ = false;
   bool too_many_on_their_way_ = false;  // descriptors of this user, more than the system allows
@@ -102,7 +104,8 @@ inline void ForkServer::run() {
     return ::signalfd(-1, &child_ended, SFD_CLOEXEC | SFD_NONBLOCK);
   });
   for (;;) {
-    if ((pool_has_left_ || pool_said_so_) && workers_.empty() && outgoing_.empty()) end();
+    const bool nothing_to_do = workers_.empty() && outgoing_.empty() && to_start_ == 0;
+    if ((pool_has_left_ || pool_said_so_) && nothing_to_do) end();
     const bool waits_to_send = !outgoing_.empty() && !too_many_on_their_way_;
     const auto control_events = static_cast<short>(waits_to_send ? POLLIN | POLLOUT : POLLIN);
     std::array<pollfd, 3> ready{{{pool_has_left_ ? -1 : control_.number(), control_events, 0},
@@ -114,6 +117,7 @@ inline void ForkServer::run() {
     if (ready[2].revents != 0) bury_the_dead();
     if (ready[0].revents != 0) receive_requests();
     send_replies();
+    start_workers();
   }
 }
 
@@ -125,13 +129,14 @@ inline void ForkServer::receive_requests() {
     if (got <= 0) {
       pool_has_left_ = true;
       outgoing_.clear();
+      to_start_ = 0;
       return;
     }
     if (got != sizeof request) continue;
     switch (request.kind) {
       case ServerRequest::Kind::start_worker:
-        start_worker();
-        send_replies();  // the pool and the worker go on while the next one is made
+        ++to_start_;
+        start_workers();
         break;
       case ServerRequest::Kind::signal_worker:
         signal_worker(request.pid, request.signal);
@@ -140,6 +145,16 @@ inline void ForkServer::receive_requests() {
         pool_said_so_ = true;
         break;
     }
+  }
+}
+
+/// One after the other, as their replies can be sent: the pool and the worker go on while the next
+/// one is made. A reply that must wait holds descriptors, of which this process has only so many.
+inline void ForkServer::start_workers() {
+  while (to_start_ != 0 && outgoing_.empty()) {
+    --to_start_;
+    start_worker();
+    send_replies();
   }
 }
 
@@ -221,6 +236,7 @@ inline void ForkServer::send_replies() {
       if (too_many_on_their_way_) return;
       if (errno != EPIPE && errno != ECONNRESET) ::_exit(EXIT_FAILURE);
       outgoing_.clear();  // the pool has left; what it has said before is still to be received
+      to_start_ = 0;
       return;
     }
     outgoing_.pop_front();
