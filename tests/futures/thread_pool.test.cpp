@@ -7,6 +7,7 @@
 #include <chrono>
 #include <concurrent/futures/thread_pool.hpp>
 #include <concurrent/futures/wait.hpp>
+#include <cstddef>
 #include <functional>
 #include <latch>
 #include <memory>
@@ -477,6 +478,88 @@ TEST_CASE("a callback of a task runs in the worker and may submit") {
   gate.open();
   submitted.wait();
   CHECK(second.result() == 2);
+}
+
+namespace {
+
+/// Afterwards all of them sleep.
+void start_all_workers(ThreadPoolExecutor& executor) {
+  std::latch all(static_cast<std::ptrdiff_t>(executor.max_workers()));
+  for (std::size_t i = 0; i < executor.max_workers(); ++i) {
+    executor.post([&] { all.arrive_and_wait(); });
+  }
+  executor.wait_idle();
+}
+
+}  // namespace
+
+TEST_CASE("while a callback waits for what is submitted only now, another worker runs that") {
+  ThreadPoolExecutor executor(2);
+  start_all_workers(executor);
+  for (int i = 0; i < 20; ++i) {
+    std::latch entered(1);
+    std::latch submitted_task(1);
+    auto future = executor.submit([] { std::this_thread::sleep_for(1ms); });
+    future.add_done_callback([&](const Future<void>&) {
+      entered.count_down();
+      submitted_task.wait();
+    });
+    entered.wait();
+    executor.post([&] { submitted_task.count_down(); });
+    REQUIRE(executor.wait_idle(60s));
+  }
+}
+
+TEST_CASE(
+    "while a result's destructor waits for what is submitted only now, another worker runs that") {
+  struct Waits {
+    std::latch* entered;
+    std::latch* submitted_task;
+    Waits(std::latch* one, std::latch* other) : entered(one), submitted_task(other) {}
+    Waits(Waits&& other) noexcept
+        : entered(std::exchange(other.entered, nullptr)), submitted_task(other.submitted_task) {}
+    Waits& operator=(Waits&&) = delete;
+    ~Waits() {
+      if (entered == nullptr) return;
+      entered->count_down();
+      submitted_task->wait();
+    }
+  };
+  ThreadPoolExecutor executor(2);
+  start_all_workers(executor);
+  for (int i = 0; i < 20; ++i) {
+    std::latch entered(1);
+    std::latch submitted_task(1);
+    static_cast<void>(executor.submit([&] {
+      std::this_thread::sleep_for(1ms);  // the only handle goes meanwhile
+      return Waits(&entered, &submitted_task);
+    }));
+    entered.wait();
+    executor.post([&] { submitted_task.count_down(); });
+    REQUIRE(executor.wait_idle(60s));
+  }
+}
+
+TEST_CASE("while a callback takes its time, as many workers as are needed run what is queued") {
+  for (int i = 0; i < 20; ++i) {
+    ThreadPoolExecutor executor(3);
+    start_all_workers(executor);
+    std::atomic<bool> running = false;
+    std::atomic<bool> queued = false;
+    std::latch last_task(1);
+    auto future = executor.submit([&] {
+      running = true;
+      while (!queued) {
+      }
+    });
+    future.add_done_callback([&](const Future<void>&) { last_task.wait(); });
+    while (!running) {
+    }
+    executor.post([&] { last_task.wait(); });
+    executor.post([&] { last_task.count_down(); });
+    queued = true;
+    REQUIRE(executor.wait_idle(60s));
+  }
 }
 
 TEST_CASE("a callback of a task that throws is reported, and the worker lives") {

@@ -20,6 +20,8 @@ namespace concurrent::futures::detail {
 /// needed, and a burst of a million tasks costs a handful of wake-ups. Who knows that each of its
 /// tasks is worth a worker may wake several at once, whoever is looking (ThreadPoolCore::rouse).
 ///
+/// Who searches must come back to the queues by itself: no code of a user's runs meanwhile.
+///
 /// Protocol   push    Z1 publish the task in a queue; Z2 load searching_, not 0: nothing to do;
 ///                    Z3 load sleeping_, not 0: wake one
 ///            search  Z4 searching_ + 1; look into all queues

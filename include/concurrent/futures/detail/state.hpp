@@ -185,7 +185,12 @@ class StateBase {
   /// Undoes a claim whose outcome could not be stored.
   void restore(Phase to) noexcept;
   /// Makes the stored outcome visible, wakes who waits, runs what hangs on it.
-  void publish(Phase outcome) noexcept;
+  void publish(Phase outcome) noexcept {
+    publish(outcome, [] {});
+  }
+  /// The same; `before_callbacks` is called before the first one runs, if there are any.
+  template <class Function>
+  void publish(Phase outcome, Function&& before_callbacks) noexcept;
   /// The same from within a continuation: what hangs on this state runs after the continuations
   /// that are under way, so that a chain of any length needs one stack frame.
   void publish_in_turn(Phase outcome) noexcept;
@@ -211,7 +216,13 @@ class StateBase {
   /// means.
   bool try_add_reference() noexcept;
   void release() noexcept;
-  /// Destroys a posted task, which has one owner and no outcome.
+  /// As release() where the state is done, but true for the last owner, who has to destroy it.
+  [[nodiscard]] bool release_done() noexcept {
+    // acquire, acq_rel: as in release()
+    return references_.load(std::memory_order_acquire) == 1 ||
+           references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  }
+  /// Destroys a posted task, which has one owner and no outcome, or what release_done() says.
   void destroy() noexcept { delete this; }
 
   /// Runs the callable and stores what it gives, without making it visible. Only after a claim.
@@ -286,12 +297,19 @@ class StateBase {
 class Cascade {
  public:
   /// Runs `list`, taken from its state, and all that is appended meanwhile.
-  static void run(Continuation* list) noexcept;
+  static void run(Continuation* list) noexcept {
+    run(list, [] {});
+  }
+  /// The same; between the waiters, which only count and wake, and the first callback it calls
+  /// `before_callbacks`.
+  template <class Function>
+  static void run(Continuation* list, Function&& before_callbacks) noexcept;
   /// Appends to the cascade under way in this thread, or runs at once if there is none.
   static void append(Continuation* list) noexcept;
 
  private:
   void take(Continuation* list) noexcept;
+  void run_callbacks() noexcept;
 
   Continuation* first_ = nullptr;
   Continuation* last_ = nullptr;
@@ -432,10 +450,13 @@ inline void StateBase::store_outcome(Phase outcome) noexcept {
   if ((before & awaited) != 0) concurrent::detail::os::futex_wake_all(status_);
 }
 
-inline void StateBase::publish(Phase outcome) noexcept {
+template <class Function>
+void StateBase::publish(Phase outcome, Function&& before_callbacks) noexcept {
   store_outcome(outcome);
   // C4 seq_cst: ordered after S2
-  if (waiters_.load(std::memory_order_seq_cst) != nullptr) Cascade::run(take_continuations());
+  if (waiters_.load(std::memory_order_seq_cst) != nullptr) {
+    Cascade::run(take_continuations(), before_callbacks);
+  }
 }
 
 inline void StateBase::publish_in_turn(Phase outcome) noexcept {
@@ -615,13 +636,19 @@ inline void StateBase::release() noexcept {
   while (last_->next_ != nullptr) last_ = last_->next_;
 }
 
-[[gnu::noinline]] inline void Cascade::run(Continuation* list) noexcept {
+template <class Function>
+void Cascade::run(Continuation* list, Function&& before_callbacks) noexcept {
   Cascade cascade;
   cascade.take(list);
   if (cascade.first_ == nullptr) return;
-  Cascade* const outer = std::exchange(current_, &cascade);
-  while (cascade.first_ != nullptr) {
-    Continuation* const node = std::exchange(cascade.first_, cascade.first_->next_);
+  before_callbacks();
+  cascade.run_callbacks();
+}
+
+[[gnu::noinline]] inline void Cascade::run_callbacks() noexcept {
+  Cascade* const outer = std::exchange(current_, this);
+  while (first_ != nullptr) {
+    Continuation* const node = std::exchange(first_, first_->next_);
     StateBase* const source = node->source_;
     node->fire(*source);
     source->release();

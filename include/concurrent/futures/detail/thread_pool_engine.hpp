@@ -64,8 +64,8 @@ CONCURRENT_INLINE bool Worker::falls_into_step() noexcept {
   constexpr std::uint32_t most_patience = 1024;
   const std::uint64_t popped = pool_.queue_.popped();
   const std::uint64_t run = popped - std::exchange(popped_before_, popped);
-  if (run == 0) return false;  // the task came from a deque
   const bool was_away = std::exchange(was_away_, false);
+  if (run == 0 || pool_.cpus_ == 1) return false;  // 0: the task came from elsewhere
   if (was_away) {
     if (run >= many) {
       patience_ = least_patience;
@@ -83,6 +83,7 @@ CONCURRENT_INLINE StateBase* Worker::search() noexcept {
   constexpr std::uint64_t absence = 3'000;  // ns
   begin_search();
   const bool stay_away = std::exchange(stays_away_, false);
+  if (stay_away) short_runs_ = 0;
   if (pool_.cpus_ == 1 || pool_.sleepers_.searching() > 1) return next();
   if (stay_away) {
     concurrent::detail::os::cpu_relax_for(absence);
@@ -179,14 +180,19 @@ CONCURRENT_INLINE void Worker::run(StateBase& task) noexcept {
     return;
   }
   const Phase outcome = task.execute();
-  // Whoever sees the outcome and submits the next task finds this worker looking for it already.
+  // Whoever sees the outcome and submits the next task finds this worker looking for it already, or
+  // away for a moment.
   if (pool_.queue_.looks_empty() && (falls_into_step() || !pool_.has_work())) begin_search();
   if (posted) {
     task.destroy();
     return;
   }
-  task.publish(outcome);
-  task.release();
+  // Callbacks and the result's destructor may take their time, or wait for a task that is submitted
+  // only now: until then this worker looks for nothing.
+  task.publish(outcome, [this] { end_search(); });
+  if (!task.release_done()) return;
+  end_search();
+  task.destroy();
 }
 
 /// Runs a task in place, on behalf of one that waits for it.
