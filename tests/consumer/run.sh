@@ -142,6 +142,10 @@ separate_compilation() {
     $CXX $CXXFLAGS -pthread -o program $program -L. -lbehind
     ./program
   done
+  # Only the one file has them.
+  behind=' [TWV] .*(detail::Worker::|ThreadPoolCore::submit|Engine::push|codec_row)'
+  if nm -C main.o futures.o | grep -E "$behind"; then exit 1; fi
+  nm -C behind.o | grep -qE "$behind"
   must_fail 'ThreadPoolCore::submit' $CXX $CXXFLAGS -pthread -o program main.o multiply.o
   must_fail 'process::Engine::submit' $CXX $CXXFLAGS -pthread -o program futures.o
 }

@@ -9,10 +9,12 @@
 //
 //   <concurrent/futures/thread_pool_src.hpp>           if it uses thread pools,
 //   <concurrent/futures/process_pool_src.hpp>          if it uses process pools,
-//   <concurrent/multiprocessing/exceptions_src.hpp>    if it writes exceptions without the latter.
+//   <concurrent/multiprocessing/exceptions_src.hpp>    if it writes exceptions; the one above
+//                                                      includes it, so only where that is not used.
 //
-// Nothing else differs; objects that were compiled with and without it may be linked together.
-// Without it these three are empty. A program that lacks one is told so by the linker.
+// Without the macro these three are empty. A program that lacks one is told so by the linker.
+// Define it for all files or for none: by the letter of the standard a function is inline
+// everywhere or nowhere, although linkers take objects of both kinds together.
 
 #if defined(CONCURRENT_SEPARATE_COMPILATION)
 #define CONCURRENT_INLINE

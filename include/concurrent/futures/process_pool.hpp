@@ -9,7 +9,6 @@
 #include <concurrent/futures/detail/process/call_kind.hpp>
 #include <concurrent/futures/detail/process/dependent_call.hpp>
 #include <concurrent/futures/detail/process/engine.hpp>
-#include <concurrent/futures/detail/process/own_exceptions.hpp>
 #include <concurrent/futures/detail/process/pool_task.hpp>
 #include <concurrent/futures/detail/process/remote_call.hpp>
 #include <concurrent/futures/executor.hpp>
@@ -251,7 +250,6 @@ inline void ProcessPoolExecutor::check_spawn(const Options& options) {
 
 inline ProcessPoolExecutor::ProcessPoolExecutor(Options options)
     : max_workers_(options.max_workers) {
-  detail::process::register_own_exceptions();
   engine_ = std::make_shared<detail::process::Engine>(checked(std::move(options)));
   engine_->start();
 }

@@ -44,7 +44,7 @@ CONCURRENT_INLINE std::string demangled(const char* mangled) {
 }
 
 /// `text` without what the standard library appended to the words given by the thrower.
-CONCURRENT_INLINE std::string without_suffix(std::string text, const std::string& suffix) {
+inline std::string without_suffix(std::string text, const std::string& suffix) {
   if (text.ends_with(suffix)) text.resize(text.size() - suffix.size());
   return text;
 }
@@ -218,7 +218,7 @@ CONCURRENT_INLINE const ExceptionCodec* ExceptionRegistry::find(std::string_view
 
 /// What std::throw_with_nested makes of an exception of type E: a class of the standard library's
 /// that derives from E.
-CONCURRENT_INLINE bool made_by_throw_with_nested(std::string_view mangled) {
+inline bool made_by_throw_with_nested(std::string_view mangled) {
   return mangled.find("_Nested_exception") != std::string_view::npos ||
          mangled.find("__nested") != std::string_view::npos;
 }
@@ -250,9 +250,8 @@ CONCURRENT_INLINE ExceptionTraits traits_of(const std::exception_ptr& error) {
 }
 
 // Name, pid, what is nested (or none), then the exception's own bytes.
-CONCURRENT_INLINE bool write_with(const ExceptionCodec& codec, ByteBuffer& buffer,
-                                  const std::exception_ptr& error,
-                                  const std::exception_ptr& nested) {
+inline bool write_with(const ExceptionCodec& codec, ByteBuffer& buffer,
+                       const std::exception_ptr& error, const std::exception_ptr& nested) {
   const std::size_t before = buffer.size();
   try {
     write_values(buffer, ExceptionForm::as_itself, std::string(codec.type->name()), ::getpid());

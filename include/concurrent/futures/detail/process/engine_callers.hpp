@@ -6,13 +6,14 @@
 #include <concurrent/detail/separate_compilation.hpp>
 #include <concurrent/futures/detail/process/engine.hpp>
 #include <concurrent/futures/detail/process/fork_server.hpp>
+#include <concurrent/futures/detail/process/own_exceptions.hpp>
 #include <concurrent/futures/detail/process/spawned_server.hpp>
 
 namespace concurrent::futures::detail::process {
 
 /// How many turns to wait actively, some 50 microseconds: none on one processor, where the other
 /// side could do nothing meanwhile.
-CONCURRENT_INLINE int turns_of_waiting() noexcept {
+inline int turns_of_waiting() noexcept {
   static const int turns = os::usable_cpus() > 1 ? 300 : 0;
   return turns;
 }
@@ -23,6 +24,7 @@ CONCURRENT_INLINE Engine::Engine(EngineOptions options)
       arena_(make_arena()),
       turns_(turns_of_waiting()),
       server_is_up_(!options_.spawns()) {
+  register_own_exceptions();
   options_.worker.spin = turns_;
   options_.worker.arena = arena_.get();
   poller_.add(alarm_.descriptor(), alarm_key);
@@ -30,7 +32,7 @@ CONCURRENT_INLINE Engine::Engine(EngineOptions options)
 }
 
 /// Not for workers that must not see what others send and receive, or whose addresses are few.
-CONCURRENT_INLINE bool has_arena(const WorkerSetup& worker) noexcept {
+inline bool has_arena(const WorkerSetup& worker) noexcept {
   return !worker.sandbox && !worker.limits.address_space;
 }
 CONCURRENT_INLINE os::Descriptor Engine::make_arena_memory(const EngineOptions& options) noexcept {
