@@ -241,8 +241,9 @@ class StateBase {
   virtual bool end_running() noexcept { return false; }
   /// Asks a running callable to stop; false where it takes no stop token.
   virtual bool request_stop() noexcept { return false; }
-  /// Whether nobody notices if the result stays in memory for a while after its last handle (an
-  /// exception in its place stays, too). Not for what waits for other states.
+  /// Whether nobody notices when the result is destroyed, nor if it stays in memory for a while
+  /// after its last handle (an exception in its place stays, too). Not for what waits for other
+  /// states.
   [[nodiscard]] virtual bool may_stay() const noexcept { return false; }
   /// The options that the task was submitted with, or null.
   [[nodiscard]] virtual const TaskOptions* options() const noexcept { return nullptr; }

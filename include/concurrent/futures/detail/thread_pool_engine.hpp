@@ -57,8 +57,9 @@ CONCURRENT_INLINE void Worker::end_search() noexcept {
 ///
 /// Where tasks come about as fast as it runs them, it and who submits them would take the queue's
 /// cache lines from each other for every single task. So after a few runs of few tasks it stays
-/// away, and then finds many. If it does not, since somebody waits for each result, it does that
-/// half as often.
+/// away, and then finds many; if it does not, it does that half as often. Runs after which it has
+/// to wait for the next task are not counted: there is no such contest where somebody waits for
+/// each result.
 CONCURRENT_INLINE bool Worker::falls_into_step() noexcept {
   constexpr std::uint64_t many = 8;
   constexpr std::uint32_t most_patience = 1024;
@@ -81,6 +82,7 @@ CONCURRENT_INLINE bool Worker::falls_into_step() noexcept {
 /// Looks for work for a moment before it sleeps. One worker does so; the others sleep at once.
 CONCURRENT_INLINE StateBase* Worker::search() noexcept {
   constexpr std::uint64_t absence = 3'000;  // ns
+  constexpr int turns_at_once = 2;
   begin_search();
   const bool stay_away = std::exchange(stays_away_, false);
   if (stay_away) short_runs_ = 0;
@@ -92,11 +94,17 @@ CONCURRENT_INLINE StateBase* Worker::search() noexcept {
   // Who has woken this worker may be behind it on the same processor.
   SpinWait wait(std::exchange(has_slept_, false) ? SpinWait::FirstYield::at_once
                                                  : SpinWait::FirstYield::later);
+  int turns = 0;
   do {
     if (pool_.has_work()) {
-      if (StateBase* const task = next(); task != nullptr) return task;
+      if (StateBase* const task = next(); task != nullptr) {
+        if (turns > turns_at_once) short_runs_ = 0;
+        return task;
+      }
     }
+    ++turns;
   } while (wait.turn());
+  short_runs_ = 0;
   return next();
 }
 
@@ -191,7 +199,7 @@ CONCURRENT_INLINE void Worker::run(StateBase& task) noexcept {
   // only now: until then this worker looks for nothing.
   task.publish(outcome, [this] { end_search(); });
   if (!task.release_done()) return;
-  end_search();
+  if (outcome != Phase::value || !task.may_stay()) end_search();
   task.destroy();
 }
 
