@@ -5,6 +5,7 @@
 
 #include <concurrent/futures/errors.hpp>
 #include <concurrent/futures/thread_pool.hpp>
+#include <concurrent/futures/wait.hpp>
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -230,6 +231,42 @@ TEST_CASE("eight times more workers than processors lose nothing") {
   CHECK(right == rounds);
   CHECK(wrong == 0);
   CHECK(sleep_against_submit(workers, support::rounds(1'000)) == std::nullopt);
+}
+
+TEST_CASE("after a cancelling end no worker begins more than it has in its hands") {
+  constexpr std::size_t workers = 2;
+  support::Pauses pauses(5, std::chrono::microseconds(4));
+  std::size_t too_late = 0;
+  for (std::size_t round = 0; round < support::rounds(1'000); ++round) {
+    std::atomic<bool> under_way = false;
+    std::atomic<bool> ended = false;
+    std::atomic<std::size_t> late = 0;
+    ThreadPoolExecutor pool(workers);
+    pool.post([&] {
+      // Waits for the oldest first, so that the worker looks through its deque.
+      while (!ended) {
+        std::vector<Future<void>> tasks;
+        try {
+          for (int i = 0; i < 16; ++i) {
+            tasks.push_back(pool.submit([&] {
+              if (ended) ++late;
+            }));
+          }
+        } catch (const ShutdownError&) {
+        }
+        under_way = true;
+        wait(tasks);
+      }
+    });
+    while (!under_way) {
+    }
+    pauses.pause();
+    pool.shutdown(false, true);
+    ended = true;
+    pool.shutdown();
+    if (late > workers) ++too_late;
+  }
+  CHECK(too_late == 0);
 }
 
 TEST_CASE("a pool in every thread of another pool loses nothing") {

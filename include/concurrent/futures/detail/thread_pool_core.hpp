@@ -210,6 +210,8 @@ class ThreadPoolCore final {
 
   void shutdown(bool wait);
   void close_and_cancel() noexcept;
+  /// Cancels what was hidden from a cancelling end, as this worker was looking through its deque.
+  void cancel_if_cancelling() noexcept;
   /// False: the deadline passed first.
   bool wait_idle(Deadline deadline);
   /// From the executor's destructor.
@@ -278,6 +280,8 @@ class ThreadPoolCore final {
   void end() noexcept;
   void close(Standing standing) noexcept;
   void break_pool(const std::exception_ptr& error) noexcept;
+  static void drop_queued(StateBase& task, Drop drop, const std::exception_ptr& why) noexcept;
+  static void cancel_one(StateBase& task, const std::exception_ptr& why) noexcept;
   void drain_queues(Drop drop, const std::exception_ptr& why) noexcept;
   void drain(Drop drop, const std::exception_ptr& why) noexcept;
   static void fail_one(StateBase& task, const std::exception_ptr& why) noexcept;
@@ -290,7 +294,8 @@ class ThreadPoolCore final {
   Sleepers sleepers_;
   std::atomic<OrderedTasks*> ordered_{nullptr};
   std::atomic<Standing> standing_{Standing::open};
-  std::string why_broken_;  // written before standing_ becomes broken
+  std::atomic<bool> cancelling_{false};  // the pool is shut, and what is queued is cancelled
+  std::string why_broken_;               // written before standing_ becomes broken
 
   // max_workers places, filled from the front, never emptied
   std::atomic<Worker*>* const workers_ = new std::atomic<Worker*>[settings_.max_workers]();

@@ -182,6 +182,10 @@ CONCURRENT_INLINE StateBase* Worker::next() noexcept {
 
 /// Runs what a queue gave, with the reference that the queue had.
 CONCURRENT_INLINE void Worker::run(StateBase& task) noexcept {
+  // relaxed: whoever looks too late runs what it has in its hands
+  if (pool_.cancelling_.load(std::memory_order_relaxed)) [[unlikely]] {
+    return ThreadPoolCore::drop_queued(task, ThreadPoolCore::cancel_one, nullptr);
+  }
   const bool posted = task.phase() == Phase::posted;
   if (!posted && !task.claim(Phase::executing)) {
     drop(task);
@@ -242,10 +246,13 @@ CONCURRENT_INLINE bool Worker::claim_in_place(StateBase& target) noexcept {
   const bool taken =
       deque_.take(&target, most, alone ? Rest::as_it_was : Rest::reversed, looked_at);
   looks_left_ -= looked_at;
-  if (!taken) return false;
-  if (!alone) pool_.notify();  // one that looked meanwhile may have gone to sleep
-  const bool claimed = target.claim(Phase::executing);
-  target.release();  // the deque's reference, not the last: who waits holds one
+  bool claimed = false;
+  if (taken) {
+    if (!alone) pool_.notify();  // one that looked meanwhile may have gone to sleep
+    claimed = target.claim(Phase::executing);
+    target.release();  // the deque's reference, not the last: who waits holds one
+  }
+  pool_.cancel_if_cancelling();
   return claimed;
 }
 
@@ -257,6 +264,7 @@ CONCURRENT_INLINE bool Worker::claim_in_place(StateBase& target) noexcept {
   if (size < 2 || size > looks_left_) return;
   looks_left_ -= size;
   if (deque_.turn_round()) pool_.notify();  // one that looked meanwhile may have gone to sleep
+  pool_.cancel_if_cancelling();
 }
 
 /// Drops the newest entries of this worker's deque whose tasks were run where they lay, so that
@@ -275,6 +283,7 @@ CONCURRENT_INLINE bool Worker::claim_in_place(StateBase& target) noexcept {
     if (pool_.settings_.max_workers != 1 && !deque_.empty()) pool_.notify();
     // Only now, as a result's destructor may submit.
     for (std::int64_t i = 0; i < count; ++i) drop(*dropped[i]);
+    pool_.cancel_if_cancelling();
   }
   if (deque_.size() != 1) return;  // the oldest was left to the thieves
   const auto oldest = deque_.pop();
@@ -732,15 +741,24 @@ CONCURRENT_INLINE bool ThreadPoolCore::wait_idle(Deadline deadline) {
     if (StateBase* const task = queue_.pop(); task != nullptr) return task;
     return steal(0);
   };
-  while (StateBase* const task = next()) {
-    if (task->phase() == Phase::posted) {
-      task->discard();
-      task->destroy();
-    } else {
-      drop(*task, why);
-      task->release();
-    }
+  while (StateBase* const task = next()) drop_queued(*task, drop, why);
+}
+
+/// Hands to `drop` what a queue gave, with the reference that the queue had.
+[[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::drop_queued(
+    StateBase& task, Drop drop, const std::exception_ptr& why) noexcept {
+  if (task.phase() == Phase::posted) {
+    task.discard();
+    task.destroy();
+  } else {
+    drop(task, why);
+    task.release();
   }
+}
+
+[[gnu::cold]] CONCURRENT_INLINE void ThreadPoolCore::cancel_one(
+    StateBase& task, const std::exception_ptr& /*why*/) noexcept {
+  task.cancel();
 }
 
 /// The same with everything that nobody has begun.
@@ -766,7 +784,15 @@ CONCURRENT_INLINE bool ThreadPoolCore::wait_idle(Deadline deadline) {
 /// Takes no more tasks, and cancels what has not begun.
 [[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::close_and_cancel() noexcept {
   close(Standing::shut);
-  drain([](StateBase& task, const std::exception_ptr&) { task.cancel(); }, nullptr);
+  // seq_cst: a worker that puts tasks back into its deque does so before it reads this, or we see
+  // them there
+  cancelling_.store(true, std::memory_order_seq_cst);
+  drain(cancel_one, nullptr);
+}
+
+CONCURRENT_INLINE void ThreadPoolCore::cancel_if_cancelling() noexcept {
+  if (!cancelling_.load(std::memory_order_seq_cst)) return;
+  drain_queues(cancel_one, nullptr);
 }
 
 [[gnu::noinline]] CONCURRENT_INLINE void ThreadPoolCore::shutdown(bool wait) {
