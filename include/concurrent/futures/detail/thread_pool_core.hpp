@@ -76,6 +76,8 @@ class Worker final : public Helper {
   StateBase* next() noexcept;
   StateBase* next_own(bool only_if_due) noexcept;
   void run(StateBase& task) noexcept;
+  void begin_search_early() noexcept;
+  void destroy(StateBase& task, Phase outcome) noexcept;
   void run_claimed(StateBase& task) noexcept;
   bool take_newest(StateBase& target) noexcept;
   bool take_sibling(StateBase& target) noexcept;

@@ -192,9 +192,7 @@ CONCURRENT_INLINE void Worker::run(StateBase& task) noexcept {
     return;
   }
   const Phase outcome = task.execute();
-  // Whoever sees the outcome and submits the next task finds this worker looking for it already, or
-  // away for a moment.
-  if (pool_.queue_.looks_empty() && (falls_into_step() || !pool_.has_work())) begin_search();
+  if (pool_.queue_.looks_empty()) begin_search_early();
   if (posted) {
     task.destroy();
     return;
@@ -202,7 +200,16 @@ CONCURRENT_INLINE void Worker::run(StateBase& task) noexcept {
   // Callbacks and the result's destructor may take their time, or wait for a task that is submitted
   // only now: until then this worker looks for nothing.
   task.publish(outcome, [this] { end_search(); });
-  if (!task.release_done()) return;
+  if (task.release_done()) destroy(task, outcome);
+}
+
+/// Before the outcome is visible: whoever sees it and submits the next task finds this worker
+/// looking for it already, or away for a moment.
+[[gnu::noinline]] CONCURRENT_INLINE void Worker::begin_search_early() noexcept {
+  if (falls_into_step() || !pool_.has_work()) begin_search();
+}
+
+[[gnu::noinline]] CONCURRENT_INLINE void Worker::destroy(StateBase& task, Phase outcome) noexcept {
   if (outcome != Phase::value || !task.may_stay()) end_search();
   task.destroy();
 }
