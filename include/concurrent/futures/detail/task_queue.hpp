@@ -19,12 +19,18 @@ namespace concurrent::futures::detail {
 /// Pointers in segments, with one lock for producers and one for consumers (Michael and Scott's
 /// two-lock queue, with segments for nodes), so that the two sides meet only at `tail_`.
 ///
-/// Protocol   push  Q1 lock producers; write the slot; Q2 store tail_ = index + 1; unlock
+/// Protocol   push  Q1 lock producers; write the slot; Q8 store the item among the newest; Q2 store
+///                  tail_ = index + 1; unlock
 ///            again Q6 CAS an emptied segment onto spare_; Q7 exchange spare_ -> null
-///            pop   Q3 load tail_; equal to head_: empty; lock consumers; Q4 load tail_ again; read
-///                  the slot; Q5 store head_; unlock
-/// Pairings   Q2 -> Q4(acquire): the consumer sees the slot, and a new segment's link.
+///            pop   Q3 load tail_; equal to head_: empty; lock consumers; if all that are known are
+///                  taken: Q4 load tail_ again, Q9 load the item from the newest, Q10 load tail_
+///                  once more, and take that item unless its place may have been used again;
+///                  otherwise read the slot; Q5 store head_; unlock
+/// Pairings   Q2 -> Q4(acquire): the consumer sees the slot, its copy, and a new segment's link.
 ///            Q2 is sequentially consistent, for the pool's sleep protocol.
+///            Q8(release) -> Q9(acquire): whoever reads what was stored over the copy sees at Q10
+///            the tail_ of the push before that one. The newest lie in tail_'s cache line, so that
+///            a consumer who keeps up fetches one line for an item instead of two.
 ///            Q6(release) -> Q7(acquire): the producer sees the links. Segments are kept for the
 ///            next burst: fresh memory costs more than the queue itself.
 /// ABA        both counters only grow; spare_ is only ever taken whole.
@@ -67,10 +73,14 @@ class TaskQueue {
     const std::scoped_lock lock(consumers_);
     const std::uint64_t index = head_.load(std::memory_order_relaxed);  // written under this lock
     std::uint64_t known = known_tail_.load(std::memory_order_relaxed);  // written under this lock
+    T* copy = nullptr;
+    bool is_copied = false;
     if (index == known) {
       known = tail_.load(std::memory_order_acquire);  // Q4
       if (index == known) return nullptr;
       known_tail_.store(known, std::memory_order_relaxed);  // only a hint outside the lock
+      copy = newest_[index % newest_count].load(std::memory_order_acquire);      // Q9
+      is_copied = tail_.load(std::memory_order_relaxed) - index < newest_count;  // Q10
     }
     if (index != 0 && index % SegmentSize == 0) {
       recycle(std::exchange(head_segment_, head_segment_->next));
@@ -80,7 +90,7 @@ class TaskQueue {
     if (known - index > 2 && index % SegmentSize + 2 < SegmentSize) __builtin_prefetch(slot[2], 1);
     // Q5 relaxed: the lock orders consumers, and everyone else only counts or compares
     head_.store(index + 1, std::memory_order_relaxed);
-    return *slot;
+    return is_copied ? copy : *slot;
   }
 
   /// No push succeeds afterwards.
@@ -111,6 +121,8 @@ class TaskQueue {
   }
 
  private:
+  static constexpr std::size_t newest_count = SegmentSize < 4 ? 2 : 4;
+
   struct Segment {
     Plain<Segment*> next{nullptr};
     Plain<T*> items[SegmentSize];
@@ -120,7 +132,8 @@ class TaskQueue {
     const std::uint64_t index = tail_.load(std::memory_order_relaxed);  // written under this lock
     if (index != 0 && index % SegmentSize == 0) append_segment();
     tail_segment_->items[index % SegmentSize] = item;
-    tail_.store(index + 1, std::memory_order_seq_cst);  // Q2
+    newest_[index % newest_count].store(item, std::memory_order_release);  // Q8
+    tail_.store(index + 1, std::memory_order_seq_cst);                     // Q2
   }
   [[gnu::cold, gnu::noinline]] void append_segment() {
     if (mine_ == nullptr) {
@@ -146,6 +159,7 @@ class TaskQueue {
   alignas(64) SpinLock producers_;
   bool closed_ = false;  // guarded by producers_
   alignas(64) std::atomic<std::uint64_t> tail_{0};
+  std::atomic<T*> newest_[newest_count]{};
   alignas(64) SpinLock consumers_;
   std::atomic<std::uint64_t> head_{0};
   std::atomic<std::uint64_t> known_tail_{0};  // tail_ when a consumer last looked
