@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The pool's queue under the model checker, with segments of one and two items, whose links and
-// slots are watched for races.
+// The pool's queue under the model checker, with segments of one and two items and two copies
+// beside the tail, and with four of both; links and slots are watched for races.
 
 #include "support/model/under_model.hpp"
 //
@@ -82,7 +82,7 @@ class Scene {
     return item;
   }
 
-  Item items_[2][4];
+  Item items_[2][6];
   int made_[2] = {};
   Queue<SegmentSize> queue_;
 };
@@ -101,6 +101,21 @@ void two_produce_and_one_consumes() {
   scene.push(0);
   scene.push(0);
   other.join();
+  taker.join();
+  scene.take_the_rest(consumer);
+}
+
+void a_consumer_falls_behind() {
+  // It begins with copies and goes on with slots, or the producer overtakes it.
+  Scene<4> scene;
+  Scene<4>::Consumer consumer(scene);
+  scene.push();
+  model::thread taker([&] {
+    consumer.pop();
+    consumer.pop();
+    consumer.pop();
+  });
+  for (int i = 0; i < 5; ++i) scene.push();
   taker.join();
   scene.take_the_rest(consumer);
 }
@@ -201,6 +216,7 @@ const std::vector<model::Body> all{
     one_closes_while_the_other_pushes,
     segments_are_used_again_under_a_consumer,
     one_produces_and_two_consume,
+    a_consumer_falls_behind,
     two_produce_and_one_consumes,
 };
 

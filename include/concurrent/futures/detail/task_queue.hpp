@@ -17,23 +17,26 @@
 namespace concurrent::futures::detail {
 
 /// Pointers in segments, with one lock for producers and one for consumers (Michael and Scott's
-/// two-lock queue, with segments for nodes), so that the two sides meet only at `tail_`.
+/// two-lock queue, with segments for nodes), so that the two sides meet only at `tail_` and at the
+/// newest items, whose copies lie beside it: a consumer that keeps up fetches one cache line for an
+/// item instead of two (bench/round_trip).
 ///
-/// Protocol   push  Q1 lock producers; write the slot; Q8 store the item among the newest; Q2 store
-///                  tail_ = index + 1; unlock
+/// Protocol   push  Q1 lock producers; write the slot; Q8 store a copy at index % newest_count; Q2
+///                  store tail_ = index + 1; unlock
 ///            again Q6 CAS an emptied segment onto spare_; Q7 exchange spare_ -> null
 ///            pop   Q3 load tail_; equal to head_: empty; lock consumers; if all that are known are
-///                  taken: Q4 load tail_ again, Q9 load the item from the newest, Q10 load tail_
-///                  once more, and take that item unless its place may have been used again;
-///                  otherwise read the slot; Q5 store head_; unlock
-/// Pairings   Q2 -> Q4(acquire): the consumer sees the slot, its copy, and a new segment's link.
-///            Q2 is sequentially consistent, for the pool's sleep protocol.
-///            Q8(release) -> Q9(acquire): whoever reads what was stored over the copy sees at Q10
-///            the tail_ of the push before that one. The newest lie in tail_'s cache line, so that
-///            a consumer who keeps up fetches one line for an item instead of two.
+///                  taken: Q4 load tail_ again, Q9 load the copy, Q10 load tail_ once more. The
+///                  copy is good if tail_ - index < newest_count; if it is not, or if known ones
+///                  were left, read the slot. Q5 store head_; unlock
+/// Pairings   Q2 -> Q4(acquire): the consumer sees the slot, its copy or a later one, and a new
+///            segment's link. Q2 is sequentially consistent, for the pool's sleep protocol.
+///            Q8(release) -> Q9(acquire): who reads item i + newest_count, or one behind it, in
+///            the place of item i sees at Q10 a tail_ of i + newest_count at least, which the push
+///            before has stored.
 ///            Q6(release) -> Q7(acquire): the producer sees the links. Segments are kept for the
 ///            next burst: fresh memory costs more than the queue itself.
-/// ABA        both counters only grow; spare_ is only ever taken whole.
+/// ABA        both counters only grow; a copy is judged by tail_ and never by what it points to;
+///            spare_ is only ever taken whole.
 /// Progress   blocking, for a few instructions (and one allocation in SegmentSize pushes).
 ///
 /// The segments' members are Plain<M> instead of M, so that a test can watch them for races.
@@ -79,8 +82,7 @@ class TaskQueue {
       known = tail_.load(std::memory_order_acquire);  // Q4
       if (index == known) return nullptr;
       known_tail_.store(known, std::memory_order_relaxed);  // only a hint outside the lock
-      copy = newest_[index % newest_count].load(std::memory_order_acquire);      // Q9
-      is_copied = tail_.load(std::memory_order_relaxed) - index < newest_count;  // Q10
+      is_copied = copy_of(index, known, copy);
     }
     if (index != 0 && index % SegmentSize == 0) {
       recycle(std::exchange(head_segment_, head_segment_->next));
@@ -121,6 +123,7 @@ class TaskQueue {
   }
 
  private:
+  // Fewer in tests with short segments, so that places are used again there.
   static constexpr std::size_t newest_count = SegmentSize < 4 ? 2 : 4;
 
   struct Segment {
@@ -128,6 +131,13 @@ class TaskQueue {
     Plain<T*> items[SegmentSize];
   };
 
+  /// Whether the item at `index` still lies beside tail_, which was `tail` just now.
+  bool copy_of(std::uint64_t index, std::uint64_t tail, T*& copy) const noexcept {
+    if (tail - index >= newest_count) return false;
+    copy = newest_[index % newest_count].load(std::memory_order_acquire);  // Q9
+    // Q10 relaxed: Q9 orders it
+    return tail_.load(std::memory_order_relaxed) - index < newest_count;
+  }
   void append(T* item) {
     const std::uint64_t index = tail_.load(std::memory_order_relaxed);  // written under this lock
     if (index != 0 && index % SegmentSize == 0) append_segment();
@@ -159,7 +169,7 @@ class TaskQueue {
   alignas(64) SpinLock producers_;
   bool closed_ = false;  // guarded by producers_
   alignas(64) std::atomic<std::uint64_t> tail_{0};
-  std::atomic<T*> newest_[newest_count]{};
+  std::atomic<T*> newest_[newest_count]{};  // the last items, beside the count of them
   alignas(64) SpinLock consumers_;
   std::atomic<std::uint64_t> head_{0};
   std::atomic<std::uint64_t> known_tail_{0};  // tail_ when a consumer last looked
