@@ -82,6 +82,7 @@ class Worker final : public Helper {
   bool take_newest(StateBase& target) noexcept;
   bool take_sibling(StateBase& target) noexcept;
   void turn_round() noexcept;
+  void show_again() noexcept;
   bool claim_in_place(StateBase& target) noexcept;
   void drop_left_behind() noexcept;
   void drop(StateBase& task) noexcept;
@@ -212,7 +213,7 @@ class ThreadPoolCore final {
 
   void shutdown(bool wait);
   void close_and_cancel() noexcept;
-  /// Cancels what was hidden from a cancelling end, as this worker was looking through its deque.
+  /// Cancels what a cancelling end may have overlooked.
   void cancel_if_cancelling() noexcept;
   /// False: the deadline passed first.
   bool wait_idle(Deadline deadline);

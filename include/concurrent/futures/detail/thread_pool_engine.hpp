@@ -253,13 +253,10 @@ CONCURRENT_INLINE bool Worker::claim_in_place(StateBase& target) noexcept {
   const bool taken =
       deque_.take(&target, most, alone ? Rest::as_it_was : Rest::reversed, looked_at);
   looks_left_ -= looked_at;
-  bool claimed = false;
-  if (taken) {
-    if (!alone) pool_.notify();  // one that looked meanwhile may have gone to sleep
-    claimed = target.claim(Phase::executing);
-    target.release();  // the deque's reference, not the last: who waits holds one
-  }
-  pool_.cancel_if_cancelling();
+  show_again();
+  if (!taken) return false;
+  const bool claimed = target.claim(Phase::executing);
+  target.release();  // the deque's reference, not the last: who waits holds one
   return claimed;
 }
 
@@ -270,7 +267,15 @@ CONCURRENT_INLINE bool Worker::claim_in_place(StateBase& target) noexcept {
   const std::int64_t size = deque_.size();
   if (size < 2 || size > looks_left_) return;
   looks_left_ -= size;
-  if (deque_.turn_round()) pool_.notify();  // one that looked meanwhile may have gone to sleep
+  deque_.turn_round();
+  show_again();
+}
+
+/// After this worker has looked through its deque and so hidden tasks for a moment, whether it got
+/// what it wanted or a thief did: who looked for work then may have gone to sleep, and a cancelling
+/// end has overlooked them.
+CONCURRENT_INLINE void Worker::show_again() noexcept {
+  if (pool_.settings_.max_workers != 1 && !deque_.empty()) pool_.notify();
   pool_.cancel_if_cancelling();
 }
 
@@ -286,18 +291,16 @@ CONCURRENT_INLINE bool Worker::claim_in_place(StateBase& target) noexcept {
   std::int64_t count = most;
   while (count == most) {
     count = deque_.take_newest_until(is_open, dropped, most);
-    // One that looked meanwhile may have gone to sleep.
-    if (pool_.settings_.max_workers != 1 && !deque_.empty()) pool_.notify();
+    show_again();
     // Only now, as a result's destructor may submit.
     for (std::int64_t i = 0; i < count; ++i) drop(*dropped[i]);
-    pool_.cancel_if_cancelling();
   }
   if (deque_.size() != 1) return;  // the oldest was left to the thieves
   const auto oldest = deque_.pop();
   if (oldest.item == nullptr) return;
   if (is_open(*oldest.item)) {
     deque_.push(oldest);  // within the capacity that it had
-    pool_.notify();       // as above
+    show_again();
   } else {
     drop(*oldest.item);
   }

@@ -88,7 +88,8 @@ class WorkDeque {
 
   /// Takes the entry of `item` out, if that is among the `limit` newest and no thief is faster; the
   /// owner only. Those newer than it stay, in their order or reversed. Counts in `looked_at` how
-  /// many it compared. While it is at it, thieves and empty() do not see what is newer.
+  /// many it compared. While it is at it, also when a thief is faster, thieves and empty() do not
+  /// see what is newer.
   bool take(const T* item, std::int64_t limit, Rest rest, std::int64_t& looked_at) noexcept {
     const std::int64_t bottom = bottom_.load(std::memory_order_relaxed);  // the owner's
     const std::int64_t oldest = top_.load(std::memory_order_relaxed);     // only ever too small
@@ -104,7 +105,7 @@ class WorkDeque {
     if (top > at ||
         (top == at && !top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst,
                                                     std::memory_order_relaxed))) {
-      bottom_.store(bottom, std::memory_order_release);  // as at the end of pop
+      bottom_.store(bottom, std::memory_order_seq_cst);  // D2
       return false;
     }
     const bool was_oldest = top == at;
@@ -173,15 +174,14 @@ class WorkDeque {
   [[nodiscard]] std::int64_t size() const noexcept {
     return bottom_.load(std::memory_order_relaxed) - top_.load(std::memory_order_relaxed);
   }
-  /// Turns all entries round, the oldest becoming the newest; the owner only. False if a thief was
-  /// faster.
-  [[gnu::cold]] bool turn_round() noexcept {
+  /// Turns all entries round, the oldest becoming the newest, unless a thief is faster; the owner
+  /// only.
+  [[gnu::cold]] void turn_round() noexcept {
     const std::int64_t top = top_.load(std::memory_order_relaxed);  // only ever too small
     const Entry oldest = ring_.load(std::memory_order_relaxed)->get(top);
     std::int64_t looked_at = 0;
-    if (!take(oldest.item, size(), Rest::reversed, looked_at)) return false;
-    push(oldest);  // there is room where it was
-    return true;
+    // There is room where it was.
+    if (take(oldest.item, size(), Rest::reversed, looked_at)) push(oldest);
   }
   /// The ticket of the oldest entry. The owner only: its slots are not overwritten meanwhile.
   [[nodiscard]] bool oldest_ticket(std::uint64_t& ticket) const noexcept {
